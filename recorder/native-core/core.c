@@ -1,0 +1,27 @@
+/* The native core: one extension module, `retroscope.recorder._core`, shared by recording and replay.
+ * Every topic adds its own functions to the module. */
+#include "core.h"
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "retroscope.recorder._core",
+    .m_doc = "Native core of Retroscope; see _core.pyi.",
+    .m_size = -1,
+};
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    static int (*const topics[])(PyObject *) = {
+        consumer_register, control_register,
+    };
+    PyObject *module = PyModule_Create(&definition);
+    if (!module)
+        return NULL;
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
+        if (topics[i](module) < 0) {
+            Py_DECREF(module);
+            return NULL;
+        }
+    }
+    return module;
+}
