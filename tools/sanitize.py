@@ -1,0 +1,48 @@
+"""Builds the C core with AddressSanitizer and UBSan and runs the tests that exercise it; Linux with gcc or clang.
+
+In: paths or options for pytest (default: the rooms that call the core directly). Out: pytest's exit status. Leaks are
+not looked for: the interpreter itself keeps memory to its end. pymalloc is off, so that every object is checked.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import environments
+
+ROOT = environments.ROOT
+DEFAULT_TESTS = ("tests/trace", "tests/recorder", "tests/replay")
+
+
+def runtime(library: str) -> str:
+    """The path of a sanitizer's runtime library, as the compiler knows it."""
+    command = ["cc", f"-print-file-name={library}"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def main(arguments: list[str]) -> int:
+    found = environments.interpreters()
+    if not found:
+        print("no CPython 3.11, 3.12 or 3.13 was found on PATH or among pyenv's versions", file=sys.stderr)
+        return 1
+    version, executable = list(found.items())[-1]
+    python = environments.prepare("asan", executable, ["-Ccmake.define.RETROSCOPE_SANITIZE=ON"])
+    tests = arguments or [path for path in DEFAULT_TESTS if (ROOT / path).exists()]
+    if not tests:
+        print("there are no tests of the core", file=sys.stderr)
+        return 1
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}",
+        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:allocator_may_return_null=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+        "PYTHONMALLOC": "malloc",
+    }
+    print(f"pytest on Python {version} with sanitizers", flush=True)
+    return subprocess.run([str(python), "-m", "pytest", *tests], cwd=ROOT, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
