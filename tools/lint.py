@@ -22,7 +22,7 @@ def main() -> int:
     checks = {
         "style": [str(BIN / "ruff"), "check", "."],
         "types": [str(BIN / "mypy")],
-        "import contracts": [str(BIN / "lint-imports"), "--no-cache"],
+        "import contracts": [str(BIN / "lint-imports"), "--no-cache", "--no-logo"],
         "C warnings": compile_core(),
     }
     failed = []
