@@ -1,0 +1,270 @@
+"""Getting a replay process to a given tick, and finding places before and after it.
+
+`Motion` owns the current process and the snapshots and knows nothing of users: no conditions, no visible frames, no
+words. Long runs are cut into legs, so that they can be interrupted, report progress and leave snapshots behind.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+from retroscope.replay.moments import Diverged, ReplayError
+from retroscope.replay.process import ProcessDied, ReplayProcess
+from retroscope.replay.protocol import (
+    ANY_DEPTH,
+    ANY_THREAD,
+    TO_THE_END,
+    Action,
+    Match,
+    Reason,
+    Stopped,
+    TableEntry,
+    Want,
+)
+from retroscope.replay.snapshots import SnapshotStore
+
+_LEG_SECONDS = 0.05
+"""How long a leg should take: what an interrupt waits at most, as long as no single line takes longer."""
+_SMALLEST_LEG = 1 << 12
+FIRST_LEG = 1 << 18
+_LARGEST_LEG = 1 << 24
+_PATIENCE = 2
+"""A stretch of ticks in which so many processes died kills every process."""
+
+
+class Interrupted(Exception):
+    """The user wants the motion under way to end."""
+
+
+class BeyondTheEnd(ReplayError):
+    """There is no such tick: the recording ends before."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a motion looks for; see `Want`."""
+
+    want: int
+    max_depth: int = ANY_DEPTH
+    thread: int = ANY_THREAD
+
+    @property
+    def raises(self) -> bool:
+        return bool(self.want & Want.RAISE)
+
+
+def _is_after(match: Match, start: int) -> bool:
+    """Whether a run from `start` meets this match: the line there has begun, but what it raises is still to come."""
+    return match.tick > start or (match.tick == start and match.kind == Want.RAISE)
+
+
+@dataclass(frozen=True)
+class _Leg:
+    start: int
+    stopped: Stopped
+
+
+class Motion:
+    """`launch` starts a root process at tick 0; it is called again if all processes have died."""
+
+    def __init__(self, launch: Callable[[], ReplayProcess], budget: int | None = None) -> None:
+        self._launch = launch
+        root = launch()
+        self.snapshots = SnapshotStore(root, budget)
+        self.current = root.fork()
+        self._spare: ReplayProcess | None = None
+        self._leg = FIRST_LEG
+        self._table: Sequence[TableEntry] = ()
+        self._table_version = 0
+        self._deaths: dict[int, int] = {}
+        self.interrupted = Event()
+        self.end: Stopped | None = None
+        """The STOPPED of the end of the run, once a process got there."""
+        self.on_leg: Callable[[Stopped], None] = lambda _: None
+
+    def close(self) -> None:
+        self._drop_spare()
+        self.current.kill()
+        self.snapshots.close()
+
+    @property
+    def bound(self) -> int:
+        """The first tick that is not in the past of the current process."""
+        return self.current.tick + 1 if self.current.over else self.current.tick
+
+    def set_breakpoints(self, table: Sequence[TableEntry]) -> None:
+        self._table = table
+        self._table_version += 1
+
+    def to(self, tick: int) -> None:
+        """Makes the current process stand at `tick`, before its line runs; raises BeyondTheEnd."""
+        here = self.current
+        if here.tick == tick and not here.over and not here.inside_line:
+            return
+        if self._can_go_on_to(tick):
+            try:
+                self._advance_to(self.current, tick)
+                return
+            except ProcessDied as died:
+                self._mourn(died)
+        self._replace_current(self.stand(tick))
+
+    def stand(self, tick: int) -> ReplayProcess:
+        """A process of the caller's own at `tick`, from the nearest snapshot before it."""
+        spare = self._spare
+        if spare is not None and spare.tick == tick and not spare.over:
+            self._spare = None
+            return spare
+        while True:
+            process = self._fork_before(tick)
+            try:
+                self._advance_to(process, tick)
+                return process
+            except ProcessDied as died:
+                process.close()
+                self._mourn(died)
+            except BaseException:
+                process.kill()
+                raise
+
+    def forward(self, search: Search) -> Stopped:
+        """Runs the current process on to the first match, or to the end. After a RAISE it stands inside its line."""
+        while True:
+            start = self.current.tick
+            try:
+                return self._run(self.current, TO_THE_END, search, Action.STOP, ())
+            except ProcessDied as died:
+                self._mourn(died)
+                self._replace_current(self.stand(max(died.tick, start)))
+
+    def to_the_end(self) -> Stopped:
+        """Runs the current process to the end of the recording, from the snapshot that is nearest to it."""
+        last = self.end.tick if self.end else TO_THE_END
+        if not self.current.over and self.snapshots.at_or_before(last).tick > self.current.tick:
+            self._replace_current(self._fork_before(last))
+        return self.current.last if self.current.over and self.current.last else self.forward(Search(Want.NOTHING))
+
+    def backward(self, search: Search, bound: int) -> Iterator[Match]:
+        """All matches before `bound`, last first. Snapshots are made and go meanwhile; the current process stays."""
+        until = bound if search.raises else bound - 1  # what the line at bound - 1 raises comes before the line at bound
+        for snapshot in self.snapshots.backwards(bound):
+            yield from self._segment(snapshot.tick, until, bound, search)
+            until, bound = snapshot.tick, snapshot.tick + 1
+
+    def _segment(self, start: int, until: int, bound: int, search: Search) -> Iterator[Match]:
+        """The matches of a run from tick `start` to `until` that lie before `bound`, last first."""
+        for leg in reversed(self._scout(start, until, search)):
+            matches = [match for match in leg.stopped.matches if match.tick < bound and _is_after(match, start)]
+            yield from reversed(matches)
+            if leg.stopped.found > len(leg.stopped.matches) and matches:
+                yield from self._older(leg, matches, search)
+
+    def _older(self, leg: _Leg, seen: list[Match], search: Search) -> Iterator[Match]:
+        """What the report of a leg had no room for. Several can match at one tick, so the runs overlap by it."""
+        oldest = seen[0].tick
+        for match in self._segment(leg.start, oldest, oldest + 1, search):
+            if match not in seen:
+                yield match
+
+    def _scout(self, start: int, until: int, search: Search) -> list[_Leg]:
+        """The legs of a throw-away run to `until` from the nearest snapshot that is not after `start`."""
+        while True:
+            scout = self._fork_before(start)
+            legs: list[_Leg] = []
+            try:
+                self._run(scout, until, search, Action.COLLECT, legs)
+            except ProcessDied as died:
+                scout.close()
+                self._mourn(died)
+                continue
+            except BaseException:
+                scout.kill()
+                raise
+            self._drop_spare()
+            self._spare = scout
+            return legs
+
+    def _advance_to(self, process: ReplayProcess, tick: int) -> None:
+        if process.tick < tick:
+            stopped = self._run(process, tick, Search(Want.NOTHING), Action.STOP, ())
+            if stopped.tick < tick:
+                raise BeyondTheEnd(f"the recording ends at tick {stopped.tick}")
+
+    def _run(
+        self, process: ReplayProcess, until: int, search: Search, action: Action, legs: list[_Leg] | tuple[()]
+    ) -> Stopped:
+        """Legs up to a match, the end, or `until`; appends them to `legs`. Leaves snapshots where they will be wanted."""
+        places = self.snapshots.dense_places(process.tick, until) if until != TO_THE_END else []
+        process.set_breakpoints(self._table, self._table_version)
+        while True:
+            start = process.tick
+            goal = min([until, self._leg_end(start), *(place for place in places if place > start)])
+            began = time.monotonic()
+            stopped = process.run(goal, search.want, search.max_depth, action, search.thread)
+            if isinstance(legs, list):
+                legs.append(_Leg(start, stopped))
+            if self._is_final(stopped) or stopped.tick >= until:
+                return stopped
+            if goal in places or goal == self.snapshots.next_thin(start):
+                self._leave_snapshot(process)
+            self._adapt_leg(goal - start, time.monotonic() - began)
+            self.on_leg(stopped)
+            if self.interrupted.is_set():
+                raise Interrupted
+
+    def _is_final(self, stopped: Stopped) -> bool:
+        if stopped.reason in (Reason.DIVERGED, Reason.SEALED):
+            raise Diverged(stopped.text)
+        if stopped.reason is Reason.END:
+            self.end = stopped
+        return stopped.reason is not Reason.LIMIT
+
+    def _leg_end(self, tick: int) -> int:
+        thin = self.snapshots.next_thin(tick)
+        return min(tick + self._leg, thin) if not self.snapshots.has(thin) else tick + self._leg
+
+    def _adapt_leg(self, ticks: int, seconds: float) -> None:
+        if seconds < _LEG_SECONDS / 2 and ticks >= self._leg:
+            self._leg = min(self._leg * 2, _LARGEST_LEG)
+        elif seconds > _LEG_SECONDS * 2:
+            self._leg = max(self._leg // 2, _SMALLEST_LEG)
+
+    def _leave_snapshot(self, process: ReplayProcess) -> None:
+        if not self.snapshots.has(process.tick):
+            self.snapshots.add(process.fork(), self.current.tick)
+
+    def _can_go_on_to(self, tick: int) -> bool:
+        here = self.current
+        return not here.over and here.tick < tick and self.snapshots.at_or_before(tick).tick <= here.tick
+
+    def _fork_before(self, tick: int) -> ReplayProcess:
+        while True:
+            snapshot = self.snapshots.at_or_before(tick)
+            try:
+                return snapshot.fork()
+            except ProcessDied:
+                self._bury(snapshot)
+
+    def _bury(self, snapshot: ReplayProcess) -> None:
+        self.snapshots.discard(snapshot)
+        if not self.snapshots.ticks or self.snapshots.ticks[0] > 0:
+            self.snapshots.replace_root(self._launch())
+
+    def _mourn(self, died: ProcessDied) -> None:
+        """A death can be an accident (memory ran out, someone killed it); the same place twice is none."""
+        place = died.tick >> 16
+        self._deaths[place] = self._deaths.get(place, 0) + 1
+        if self._deaths[place] > _PATIENCE:
+            raise ReplayError(f"every replay process dies soon after tick {died.tick}") from died
+
+    def _replace_current(self, process: ReplayProcess) -> None:
+        self.current.kill()
+        self.current = process
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.kill()
+            self._spare = None

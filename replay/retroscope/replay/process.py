@@ -1,0 +1,184 @@
+"""One replay process as the controller sees it: a socket, a pid, and the tick at which it stands.
+
+A `ReplayProcess` belongs to whoever made it and is closed by them. Every method but `close` raises `ProcessDied` when
+the process is gone; the caller decides whether another one can take its place.
+Linux only: memory is read from /proc.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import signal
+import socket
+from collections.abc import Sequence
+
+from retroscope.replay.moments import ReplayError
+from retroscope.replay.protocol import (
+    ANY_DEPTH,
+    ANY_THREAD,
+    Action,
+    BadAnswer,
+    Hello,
+    Op,
+    Reason,
+    Stopped,
+    TableEntry,
+    Want,
+    pack_bare,
+    pack_breakpoints,
+    pack_run,
+    unpack_answer,
+)
+
+_LARGEST_ANSWER = 1 << 20
+_START_LIMIT = 60.0
+"""Seconds a new interpreter may take to its first line; imports of `site` on a loaded machine are slow."""
+_FORK_LIMIT = 30.0
+
+
+class ProcessDied(ReplayError):
+    """A replay process went away. `tick` is the last one at which it was seen."""
+
+    def __init__(self, pid: int, tick: int) -> None:
+        super().__init__(f"replay process {pid} died after tick {tick}")
+        self.pid = pid
+        self.tick = tick
+
+
+class ReplayProcess:
+    """A process that waits at `tick`; `last` is its latest STOPPED, None when it has not run since its fork."""
+
+    def __init__(self, control: socket.socket, pid: int, tick: int, last: Stopped | None = None) -> None:
+        self._control = control
+        self.pid = pid
+        self.tick = tick
+        self.last = last
+        self.table_version = 0
+        """Which breakpoint table it has; a fork has its parent's."""
+
+    @classmethod
+    def adopt(cls, control: socket.socket) -> ReplayProcess:
+        """The process at the other end of `control`, which has just been started and will say READY."""
+        control.settimeout(_START_LIMIT)
+        process = cls(control, 0, 0)
+        answer = process._receive()
+        if not isinstance(answer, Stopped):
+            raise ReplayError("the replay process began with an unexpected answer")
+        control.settimeout(None)
+        process._note(answer)
+        return process
+
+    def run(
+        self,
+        until: int,
+        want: int = Want.NOTHING,
+        max_depth: int = ANY_DEPTH,
+        action: Action = Action.STOP,
+        thread: int = ANY_THREAD,
+    ) -> Stopped:
+        """Runs on and returns where it stopped; with COLLECT it only stops at `until` or at the end."""
+        self._send(pack_run(until, want, max_depth, action, thread))
+        answer = self._receive()
+        if not isinstance(answer, Stopped):
+            raise ReplayError("the replay process answered a RUN with something else")
+        self._note(answer)
+        return answer
+
+    def fork(self) -> ReplayProcess:
+        """A second process at the same tick."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._send(pack_bare(Op.FORK), theirs)
+        ours.settimeout(_FORK_LIMIT)
+        child = ReplayProcess(ours, 0, self.tick, self.last)
+        try:
+            answer = child._receive()
+        except ProcessDied:
+            child.close()
+            raise ProcessDied(self.pid, self.tick) from None
+        if not isinstance(answer, Hello) or answer.tick != self.tick:
+            child.close()
+            raise ReplayError(f"a fork of tick {self.tick} said hello with {answer}")
+        ours.settimeout(None)
+        child.pid = answer.pid
+        child.table_version = self.table_version
+        return child
+
+    def look(self) -> socket.socket:
+        """The stream of a throw-away fork in which the inspector serves."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            self._send(pack_bare(Op.LOOK), theirs)
+        return ours
+
+    def set_breakpoints(self, table: Sequence[TableEntry], version: int) -> None:
+        """Replaces the table; `version` lets the caller see later whether this process has it."""
+        if self.table_version != version:
+            self._send(pack_breakpoints(table))
+            self.table_version = version
+
+    @property
+    def over(self) -> bool:
+        """Whether it can only be looked at and forked, not run."""
+        return self.last is not None and self.last.reason in (Reason.END, Reason.DIVERGED, Reason.SEALED)
+
+    @property
+    def inside_line(self) -> bool:
+        """Whether the line of its tick has partly run, because it stopped where an exception was raised."""
+        last = self.last
+        return last is not None and last.reason is Reason.MATCH and last.matches[-1].kind == Want.RAISE
+
+    def memory(self) -> int:
+        """Bytes of memory that are there because of it: proportional set size; 0 when it is gone."""
+        try:
+            with open(f"/proc/{self.pid}/smaps_rollup", "rb") as file:
+                for line in file:
+                    if line.startswith(b"Pss:"):
+                        return int(line.split()[1]) * 1024
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return 0
+        return 0
+
+    def close(self) -> None:
+        """Ends the process; harmless when it has ended already. A waiting process exits at the end of its socket."""
+        self._control.close()
+
+    def kill(self) -> None:
+        """Ends it also when it is busy and does not listen."""
+        if self.pid > 0 and self._is_connected():
+            os.kill(self.pid, signal.SIGKILL)
+        self._control.close()
+
+    def _is_connected(self) -> bool:
+        """Whether it still holds its end: only then is its pid surely its own and not a stranger's."""
+        try:
+            return bool(self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
+    def _note(self, stopped: Stopped) -> None:
+        self.pid, self.tick, self.last = stopped.pid, stopped.tick, stopped
+
+    def _send(self, data: bytes, passed: socket.socket | None = None) -> None:
+        ancillary = []
+        if passed is not None:
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [passed.fileno()]))]
+        try:
+            self._control.sendmsg([data], ancillary)
+        except OSError as error:
+            raise ProcessDied(self.pid, self.tick) from error
+
+    def _receive(self) -> Hello | Stopped:
+        try:
+            data = self._control.recv(_LARGEST_ANSWER)
+        except OSError as error:
+            raise ProcessDied(self.pid, self.tick) from error
+        if not data:
+            raise ProcessDied(self.pid, self.tick)
+        try:
+            return unpack_answer(data)
+        except BadAnswer as error:
+            raise ReplayError(f"replay process {self.pid}: {error}") from error

@@ -1,0 +1,184 @@
+"""The bytes between the controller and a replay process: Seam 4 of docs/architecture.md, packed and unpacked.
+
+Nothing here does input or output; `process.py` does. Sizes and counts in answers are checked, because a replay process
+runs a stranger's program and may have been harmed by it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+TO_THE_END = 0xFFFF_FFFF_FFFF_FFFF
+ANY_DEPTH = 0xFFFF_FFFF
+ANY_THREAD = 0
+MOST_REPORTED = 64
+"""So many of the last matches of a segment a COLLECT reports; the count covers all."""
+
+_HEAD = struct.Struct("<II")
+_RUN = struct.Struct("<IIQIIII")
+_HELLO = struct.Struct("<IIIQ")
+_STOPPED = struct.Struct("<IIIIQQIIQII")
+_MATCH = struct.Struct("<QIIII")
+_BREAKPOINT = struct.Struct("<IIII")
+
+
+class Op(IntEnum):
+    RUN = 1
+    FORK = 2
+    LOOK = 3
+    BREAKPOINTS = 4
+    QUIT = 5
+    HELLO = 100
+    STOPPED = 101
+
+
+class Want(IntFlag):
+    """What a RUN looks for."""
+
+    NOTHING = 0
+    BREAKPOINT = 1
+    SHALLOW = 2  # a line with depth <= max_depth
+    LINE = 4
+    RAISE = 8
+    VISIBLE = 0x100  # of lines, only those of the user's own code
+
+
+class Action(IntEnum):
+    STOP = 0
+    COLLECT = 1
+
+
+class Reason(IntEnum):
+    READY = 0
+    LIMIT = 1
+    MATCH = 2
+    END = 3
+    DIVERGED = 4
+    SEALED = 5
+
+
+class BadAnswer(Exception):
+    """The process sent bytes that are no answer of Seam 4."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """One place that a RUN found; `kind` is the one bit of `Want` that matched."""
+
+    tick: int
+    kind: int
+    breakpoint: int
+    depth: int
+    thread: int
+
+
+@dataclass(frozen=True)
+class Hello:
+    pid: int
+    tick: int
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Where a process stands. `matches` holds the last ones in order of tick, `found` is the count of all."""
+
+    reason: Reason
+    pid: int
+    tick: int
+    input: int
+    depth: int
+    thread: int
+    found: int
+    matches: tuple[Match, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """A row of the breakpoint table. `line` 0 makes it a function breakpoint and `name` its name, else `name` is the file."""
+
+    id: int
+    line: int
+    name: str
+
+
+def pack_run(until: int, want: int, max_depth: int, action: Action, thread: int) -> bytes:
+    return _RUN.pack(Op.RUN, 0, until, want, max_depth, action, thread)
+
+
+def pack_bare(op: Op) -> bytes:
+    """FORK and LOOK (their descriptor travels beside the bytes) and QUIT."""
+    return _HEAD.pack(op, 0)
+
+
+def pack_breakpoints(table: Sequence[TableEntry]) -> bytes:
+    parts = [_HEAD.pack(Op.BREAKPOINTS, 0), struct.pack("<I", len(table))]
+    for entry in table:
+        name = entry.name.encode("utf-8", "surrogateescape")
+        parts.append(_BREAKPOINT.pack(entry.id, 0 if entry.line else 1, entry.line, len(name)) + name)
+    return b"".join(parts)
+
+
+def unpack_answer(data: bytes) -> Hello | Stopped:
+    try:
+        op, _ = _HEAD.unpack_from(data)
+        if op == Op.HELLO:
+            _, _, pid, tick = _HELLO.unpack(data)
+            return Hello(pid, tick)
+        if op == Op.STOPPED:
+            return _unpack_stopped(data)
+    except (struct.error, ValueError) as error:
+        raise BadAnswer(f"{len(data)} bytes are no answer: {error}") from error
+    raise BadAnswer(f"unknown answer {op}")
+
+
+def _unpack_stopped(data: bytes) -> Stopped:
+    _, _, reason, pid, tick, input_, depth, thread, found, count, text_len = _STOPPED.unpack_from(data)
+    rest = len(data) - _STOPPED.size
+    if count > MOST_REPORTED or rest != count * _MATCH.size + text_len:
+        raise BadAnswer(f"STOPPED announces {count} matches and {text_len} bytes of text in {rest} bytes")
+    matches = tuple(Match(*_MATCH.unpack_from(data, _STOPPED.size + i * _MATCH.size)) for i in range(count))
+    text = data[len(data) - text_len :].decode("utf-8", "replace") if text_len else ""
+    return Stopped(Reason(reason), pid, tick, input_, depth, thread, found, matches, text)
+
+
+def pack_stopped(stopped: Stopped) -> bytes:
+    """The other direction, for test doubles of a replay process."""
+    text = stopped.text.encode("utf-8", "replace")
+    head = _STOPPED.pack(
+        Op.STOPPED, 0, stopped.reason, stopped.pid, stopped.tick, stopped.input, stopped.depth, stopped.thread,
+        stopped.found, len(stopped.matches), len(text),
+    )  # fmt: skip
+    rows = (_MATCH.pack(m.tick, m.kind, m.breakpoint, m.depth, m.thread) for m in stopped.matches)
+    return head + b"".join(rows) + text
+
+
+def pack_hello(pid: int, tick: int) -> bytes:
+    return _HELLO.pack(Op.HELLO, 0, pid, tick)
+
+
+def unpack_run(data: bytes) -> tuple[int, int, int, int, int]:
+    """until, want, max_depth, action, thread; for test doubles."""
+    _, _, until, want, max_depth, action, thread = _RUN.unpack(data)
+    return until, want, max_depth, action, thread
+
+
+def unpack_breakpoints(data: bytes) -> list[TableEntry]:
+    """For test doubles."""
+    (count,) = struct.unpack_from("<I", data, _HEAD.size)
+    at = _HEAD.size + 4
+    table = []
+    for _ in range(count):
+        id_, _kind, line, size = _BREAKPOINT.unpack_from(data, at)
+        at += _BREAKPOINT.size
+        table.append(TableEntry(id_, line, data[at : at + size].decode("utf-8", "surrogateescape")))
+        at += size
+    return table
+
+
+def op_of(data: bytes) -> int:
+    (op, _) = _HEAD.unpack_from(data)
+    return int(op)

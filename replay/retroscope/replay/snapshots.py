@@ -1,0 +1,141 @@
+"""Which frozen processes to keep: thinly over the whole run, densely just before the place where the user is.
+
+A `SnapshotStore` owns its processes. It decides where snapshots are worth their memory and which go first; it never
+runs one. The root, at tick 0, stays for ever: everything can be rebuilt from it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import time
+from collections.abc import Iterator
+
+from retroscope.replay.process import ReplayProcess
+
+FIRST_SPACING = 1 << 18
+"""Ticks between thin snapshots while the run is short: about 15 ms of replay on 3.12+, 30 ms on 3.11."""
+MOST_THIN = 64
+"""More thin snapshots than this double the spacing, so that a long run is covered as evenly as a short one."""
+MOST_DENSE = 24
+DENSE_OFFSETS = (1 << 15, 1 << 12, 1 << 9)
+"""How far before a target the dense ones stand. The nearest is a few hundred ticks away: cheaper to run than a fork."""
+_MEASURE_EVERY = 2.0
+"""Seconds between two measurements of memory; one costs about a millisecond a process."""
+
+
+def default_budget() -> int:
+    """A quarter of the machine's memory, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+
+
+class SnapshotStore:
+    """Processes by tick. `budget`: bytes of PSS that all of them together may take."""
+
+    def __init__(self, root: ReplayProcess, budget: int | None = None) -> None:
+        self._ticks = [root.tick]
+        self._processes = [root]
+        self._thin: set[int] = {root.tick}
+        self._budget = default_budget() if budget is None else budget
+        self._measured = time.monotonic()
+        self.spacing = FIRST_SPACING
+
+    def __len__(self) -> int:
+        return len(self._ticks)
+
+    @property
+    def ticks(self) -> tuple[int, ...]:
+        return tuple(self._ticks)
+
+    def at_or_before(self, tick: int) -> ReplayProcess:
+        """The nearest one not after `tick`, which is not negative."""
+        return self._processes[bisect.bisect_right(self._ticks, tick) - 1]
+
+    def after(self, tick: int) -> int | None:
+        """The tick of the nearest one after `tick`."""
+        index = bisect.bisect_right(self._ticks, tick)
+        return self._ticks[index] if index < len(self._ticks) else None
+
+    def backwards(self, tick: int) -> Iterator[ReplayProcess]:
+        """Those before `tick`, nearest first. The store may change meanwhile."""
+        while tick > self._ticks[0]:
+            process = self.at_or_before(tick - 1)
+            yield process
+            tick = process.tick
+
+    def next_thin(self, tick: int) -> int:
+        """The first tick after `tick` at which a thin snapshot belongs."""
+        return (tick // self.spacing + 1) * self.spacing
+
+    def dense_places(self, start: int, target: int) -> list[int]:
+        """Where, on the way from `start` to `target`, dense snapshots are worth a fork, in order."""
+        return [target - offset for offset in DENSE_OFFSETS if target - start > 2 * offset]
+
+    def has(self, tick: int) -> bool:
+        index = bisect.bisect_left(self._ticks, tick)
+        return index < len(self._ticks) and self._ticks[index] == tick
+
+    def add(self, process: ReplayProcess, now: int) -> None:
+        """Takes `process` over; `now` is where the user is, and what is far from there goes first when room is short."""
+        if self.has(process.tick):
+            process.close()
+            return
+        index = bisect.bisect_left(self._ticks, process.tick)
+        self._ticks.insert(index, process.tick)
+        self._processes.insert(index, process)
+        if process.tick % self.spacing == 0:
+            self._thin.add(process.tick)
+            if len(self._thin) > MOST_THIN:
+                self._spread()
+        self._shed(now)
+
+    def discard(self, process: ReplayProcess) -> None:
+        """Forgets one that died."""
+        index = bisect.bisect_left(self._ticks, process.tick)
+        if index < len(self._ticks) and self._processes[index] is process:
+            self._drop(index)
+
+    def replace_root(self, root: ReplayProcess) -> None:
+        """A new root after the old one died, together with all that depended on it or not."""
+        self.close()
+        self._ticks, self._processes, self._thin = [root.tick], [root], {root.tick}
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.close()
+        self._ticks, self._processes = [], []
+        self._thin.clear()
+
+    def _spread(self) -> None:
+        """Doubles the spacing and lets those between go."""
+        self.spacing *= 2
+        for tick in sorted(self._thin):
+            if tick % self.spacing:
+                self._drop(bisect.bisect_left(self._ticks, tick))
+
+    def _shed(self, now: int) -> None:
+        while len(self._ticks) - len(self._thin) > MOST_DENSE:
+            dense = [i for i, tick in enumerate(self._ticks) if tick not in self._thin]
+            self._drop(min(dense, key=lambda i: self._worth(i, now)))
+        if time.monotonic() - self._measured > _MEASURE_EVERY:
+            self._shed_memory(now)
+            self._measured = time.monotonic()
+
+    def _shed_memory(self, now: int) -> None:
+        sizes = {process.tick: process.memory() for process in self._processes}
+        total = sum(sizes.values())
+        while total > self._budget and len(self._ticks) > 2:
+            index = min(range(1, len(self._ticks)), key=lambda i: self._worth(i, now))
+            total -= sizes[self._ticks[index]]
+            self._drop(index)
+
+    def _worth(self, index: int, now: int) -> float:
+        """What a snapshot saves: the gap it splits, against how far the user has to go to need it."""
+        before = self._ticks[index - 1] if index else 0
+        after = self._ticks[index + 1] if index + 1 < len(self._ticks) else max(now, self._ticks[index]) + 1
+        return (after - before) / (abs(now - self._ticks[index]) + 1)
+
+    def _drop(self, index: int) -> None:
+        tick = self._ticks.pop(index)
+        self._processes.pop(index).close()
+        self._thin.discard(tick)

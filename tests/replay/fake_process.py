@@ -1,0 +1,173 @@
+"""A test double of replay processes: threads that speak Seam 4 over real sockets and run a list of ticks.
+
+The list is the whole truth about the run, so a test can ask it by brute force what a motion should have found.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from retroscope.replay import protocol
+from retroscope.replay.process import ReplayProcess
+from retroscope.replay.protocol import Action, Match, Op, Reason, Stopped, TableEntry, Want
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line event and what happens in its line."""
+
+    path: str = "/app.py"
+    line: int = 1
+    function: str = "<module>"
+    depth: int = 1
+    thread: int = 1
+    visible: bool = True
+    raises: bool = False
+    inputs: int = 0
+
+
+@dataclass
+class Run:
+    """The recorded run: line number `t` happens at tick `t`; entry 0 is what precedes the first line."""
+
+    lines: list[Line]
+    uncaught: str | None = None
+    failure: int | None = None
+    looker: Callable[[socket.socket, int], None] | None = None
+    living: set[int] = field(default_factory=set)
+    ticks_run: int = 0
+
+    @property
+    def last(self) -> int:
+        return len(self.lines) - 1
+
+    def input_at(self, tick: int) -> int:
+        """Inputs used before the line of `tick` runs."""
+        return sum(line.inputs for line in self.lines[:tick])
+
+    def ending(self) -> str:
+        return json.dumps({"status": 1 if self.uncaught else 0, "uncaught": self.uncaught, "raise_tick": self.failure})
+
+    def line_matches(self, tick: int, want: int, max_depth: int, thread: int, table: list[TableEntry]) -> list[Match]:
+        """What the line event of `tick` matches, as the C core decides it."""
+        line = self.lines[tick]
+        if thread and line.thread != thread:
+            return []
+        found = []
+        if want & Want.BREAKPOINT:
+            for entry in table:
+                if (entry.line and (entry.name, entry.line) == (line.path, line.line)) or (
+                    not entry.line and entry.name == line.function and self.enters(tick)
+                ):
+                    found.append(Match(tick, Want.BREAKPOINT, entry.id, line.depth, line.thread))
+        shown = line.visible or not want & Want.VISIBLE
+        if shown and want & Want.SHALLOW and line.depth <= max_depth:
+            found.append(Match(tick, Want.SHALLOW, 0, line.depth, line.thread))
+        elif shown and want & Want.LINE:
+            found.append(Match(tick, Want.LINE, 0, line.depth, line.thread))
+        return found
+
+    def enters(self, tick: int) -> bool:
+        return tick > 1 and self.lines[tick].depth > self.lines[tick - 1].depth
+
+    def raise_matches(self, tick: int, want: int, thread: int) -> list[Match]:
+        line = self.lines[tick]
+        if not want & Want.RAISE or not line.raises or (thread and line.thread != thread):
+            return []
+        if want & Want.VISIBLE and not line.visible:
+            return []
+        return [Match(tick, Want.RAISE, 0, line.depth, line.thread)]
+
+
+class FakeProcess:
+    """Serves one socket. `inside` says that the line of `tick` has raised already."""
+
+    pids = iter(range(-2, -1 << 30, -1))
+
+    def __init__(self, run: Run, control: socket.socket, tick: int, table: list[TableEntry], inside: bool = False) -> None:
+        self.run, self.control, self.tick, self.table, self.inside = run, control, tick, table, inside
+        self.over = False
+        self.pid = 0
+        self.number = next(self.pids)
+
+    def start(self, first: bytes) -> None:
+        self.run.living.add(self.number)
+        threading.Thread(target=self.serve, args=(first,), daemon=True).start()
+
+    def serve(self, first: bytes) -> None:
+        try:
+            self.control.send(first)
+            while data := self.receive():
+                self.answer(data)
+        except OSError:
+            pass
+        finally:
+            self.control.close()
+            self.run.living.discard(self.number)
+
+    def receive(self) -> bytes:
+        self.passed = None
+        data, ancillary, _, _ = self.control.recvmsg(1 << 20, socket.CMSG_SPACE(4))
+        for _, _, payload in ancillary:
+            (fd,) = array.array("i", payload[:4])
+            self.passed = socket.socket(fileno=fd)
+        return data
+
+    def answer(self, data: bytes) -> None:
+        op = protocol.op_of(data)
+        if op == Op.RUN:
+            self.control.send(protocol.pack_stopped(self.go(*protocol.unpack_run(data))))
+        elif op == Op.BREAKPOINTS:
+            self.table = protocol.unpack_breakpoints(data)
+        elif op == Op.FORK:
+            assert self.passed is not None
+            child = FakeProcess(self.run, self.passed, self.tick, list(self.table), self.inside)
+            child.over = self.over
+            child.start(protocol.pack_hello(0, self.tick))
+        elif op == Op.LOOK:
+            assert self.passed is not None and self.run.looker is not None
+            threading.Thread(target=self.run.looker, args=(self.passed, self.tick), daemon=True).start()
+
+    def go(self, until: int, want: int, max_depth: int, action: int, thread: int) -> Stopped:
+        assert not self.over, "RUN after the end"
+        matches: list[Match] = []
+        while True:
+            if not self.inside:
+                self.inside = True
+                found = self.run.raise_matches(self.tick, want, thread)
+                matches += found
+                if found and action == Action.STOP:
+                    return self.stopped(Reason.MATCH, found)
+            if self.tick == self.run.last:
+                self.over = True
+                return self.stopped(Reason.END, matches, self.run.ending())
+            self.tick += 1
+            self.run.ticks_run += 1
+            self.inside = False
+            found = self.run.line_matches(self.tick, want, max_depth, thread, self.table)
+            matches += found
+            if found and action == Action.STOP:
+                return self.stopped(Reason.MATCH, found)
+            if self.tick >= until:
+                return self.stopped(Reason.LIMIT, matches)
+
+    def stopped(self, reason: Reason, matches: list[Match], text: str = "") -> Stopped:
+        line = self.run.lines[self.tick]
+        last = tuple(matches[-protocol.MOST_REPORTED :])
+        return Stopped(
+            reason, self.pid, self.tick, self.run.input_at(self.tick), line.depth, line.thread, len(matches), last, text
+        )
+
+
+def launch(run: Run) -> ReplayProcess:
+    """A root process of `run`, ready at tick 0."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    root = FakeProcess(run, theirs, 0, [])
+    root.inside = True
+    root.start(protocol.pack_stopped(root.stopped(Reason.READY, [])))
+    return ReplayProcess.adopt(ours)
