@@ -89,7 +89,9 @@ class FakeProcess:
 
     pids = iter(range(-2, -1 << 30, -1))
 
-    def __init__(self, run: Run, control: socket.socket, tick: int, table: list[TableEntry], inside: bool = False) -> None:
+    def __init__(
+        self, run: Run, control: socket.socket, tick: int, table: list[TableEntry], inside: bool = False
+    ) -> None:
         self.run, self.control, self.tick, self.table, self.inside = run, control, tick, table, inside
         self.over = False
         self.pid = 0

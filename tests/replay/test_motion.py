@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from tests.replay.fake_process import Line, Run, launch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from retroscope.replay import motion as motion_module
 from retroscope.replay import snapshots as snapshots_module
 from retroscope.replay.motion import BeyondTheEnd, Interrupted, Motion, Search
 from retroscope.replay.protocol import Match, Reason, TableEntry, Want
+
+from tests.replay.fake_process import Line, Run, launch
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +20,8 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that a run of some hundred ticks has many legs and snapshots."""
     monkeypatch.setattr(snapshots_module, "FIRST_SPACING", 16)
     monkeypatch.setattr(snapshots_module, "MOST_THIN", 6)
-    monkeypatch.setattr(snapshots_module, "MOST_DENSE", 4)
-    monkeypatch.setattr(snapshots_module, "DENSE_OFFSETS", (12, 6, 2))
+    monkeypatch.setattr(snapshots_module, "MOST_DENSE", 6)
+    monkeypatch.setattr(snapshots_module, "DENSE_OFFSETS", (768, 96, 12, 2))
     monkeypatch.setattr(motion_module, "FIRST_LEG", 8)
     monkeypatch.setattr(motion_module, "_SMALLEST_LEG", 4)
 
@@ -144,7 +146,7 @@ def test_the_number_of_snapshots_is_bounded_and_near_steps_are_cheap() -> None:
     run = Run([Line()] * 5000)
     motion = Motion(lambda: launch(run))
     motion.to_the_end()
-    assert len(motion.snapshots) <= 6 + 4 + 1
+    assert len(motion.snapshots) <= 6 + 6 + 1
     motion.to(4000)
     next(motion.backward(Search(Want.LINE), 4000))
     before = run.ticks_run
@@ -164,7 +166,5 @@ def test_close_leaves_no_process() -> None:
     for _ in range(100):
         if not run.living:
             break
-        import time
-
         time.sleep(0.02)
     assert not run.living

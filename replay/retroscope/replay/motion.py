@@ -149,7 +149,9 @@ class Motion:
 
     def backward(self, search: Search, bound: int) -> Iterator[Match]:
         """All matches before `bound`, last first. Snapshots are made and go meanwhile; the current process stays."""
-        until = bound if search.raises else bound - 1  # what the line at bound - 1 raises comes before the line at bound
+        until = (
+            bound if search.raises else bound - 1
+        )  # what the line at bound - 1 raises comes before the line at bound
         for snapshot in self.snapshots.backwards(bound):
             yield from self._segment(snapshot.tick, until, bound, search)
             until, bound = snapshot.tick, snapshot.tick + 1
@@ -160,12 +162,12 @@ class Motion:
             matches = [match for match in leg.stopped.matches if match.tick < bound and _is_after(match, start)]
             yield from reversed(matches)
             if leg.stopped.found > len(leg.stopped.matches) and matches:
-                yield from self._older(leg, matches, search)
+                yield from self._older(max(start, leg.start), matches, search)
 
-    def _older(self, leg: _Leg, seen: list[Match], search: Search) -> Iterator[Match]:
+    def _older(self, start: int, seen: list[Match], search: Search) -> Iterator[Match]:
         """What the report of a leg had no room for. Several can match at one tick, so the runs overlap by it."""
         oldest = seen[0].tick
-        for match in self._segment(leg.start, oldest, oldest + 1, search):
+        for match in self._segment(start, oldest, oldest + 1, search):
             if match not in seen:
                 yield match
 
@@ -196,7 +198,7 @@ class Motion:
     def _run(
         self, process: ReplayProcess, until: int, search: Search, action: Action, legs: list[_Leg] | tuple[()]
     ) -> Stopped:
-        """Legs up to a match, the end, or `until`; appends them to `legs`. Leaves snapshots where they will be wanted."""
+        """Legs up to a match, the end, or `until`; appends them to `legs`. Leaves snapshots on the way."""
         places = self.snapshots.dense_places(process.tick, until) if until != TO_THE_END else []
         process.set_breakpoints(self._table, self._table_version)
         while True:

@@ -98,7 +98,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """A row of the breakpoint table. `line` 0 makes it a function breakpoint and `name` its name, else `name` is the file."""
+    """A row of the breakpoint table. `name` is the file of `line`, or with `line` 0 the name of a function."""
 
     id: int
     line: int

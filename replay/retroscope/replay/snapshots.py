@@ -18,7 +18,7 @@ FIRST_SPACING = 1 << 18
 MOST_THIN = 64
 """More thin snapshots than this double the spacing, so that a long run is covered as evenly as a short one."""
 MOST_DENSE = 24
-DENSE_OFFSETS = (1 << 15, 1 << 12, 1 << 9)
+DENSE_OFFSETS = tuple(1 << power for power in (24, 21, 18, 15, 12, 9))
 """How far before a target the dense ones stand. The nearest is a few hundred ticks away: cheaper to run than a fork."""
 _MEASURE_EVERY = 2.0
 """Seconds between two measurements of memory; one costs about a millisecond a process."""
@@ -76,7 +76,7 @@ class SnapshotStore:
         return index < len(self._ticks) and self._ticks[index] == tick
 
     def add(self, process: ReplayProcess, now: int) -> None:
-        """Takes `process` over; `now` is where the user is, and what is far from there goes first when room is short."""
+        """Takes `process` over; what is far from `now`, where the user is, goes first when room is short."""
         if self.has(process.tick):
             process.close()
             return
