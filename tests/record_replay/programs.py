@@ -1,0 +1,81 @@
+"""The fixture programs, and what each must do under plain Python.
+
+An exit status of 128+N means killed by signal N, as a shell and `scope record` say it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+LINES = "Ada\nsecond line\nthird line\nchars and more\nan item\nstop here\n" + "rest\n" * 40
+
+
+@dataclass(frozen=True)
+class Program:
+    """One way to run one fixture. `argv` is what follows `python`; `source` is copied from fixtures/programs."""
+
+    name: str
+    argv: tuple[str, ...]
+    source: str
+    status: int = 0
+    stdin: str = ""
+    same: bool = True  # two plain runs print the same, so a recorded run must print that too
+    whole: bool = field(default=True)  # False: it ends before the interpreter can, and verify says so
+
+
+def script(name: str, *arguments: str, status: int = 0, stdin: str = "", same: bool = True) -> Program:
+    return Program(name, (f"{name}.py", *arguments), f"{name}.py", status, stdin, same)
+
+
+def ending(how: str, status: int, same: bool = True, whole: bool = True) -> Program:
+    return Program(f"exits-{how}", ("exits.py", how), "exits.py", status, same=same, whole=whole)
+
+
+PROGRAMS = [
+    script("addresses", same=False),
+    script("calendars", same=False),
+    script("clocks", same=False),
+    script("collection"),
+    script("computing"),
+    script("coroutines"),
+    script("database"),
+    script("environment", "one", "--two", "three words"),
+    script("exceptions", status=1),
+    script("files"),
+    script("generators"),
+    script("hostile_objects"),
+    script("identity_sets", same=False),
+    script("polling"),
+    script("randomness", same=False),
+    script("recursion"),
+    script("sockets"),
+    script("standard_input", stdin=LINES),
+    script("subprocesses"),
+    script("values"),
+    Program("hostile", ("hostile/main.py",), "hostile"),
+    Program("tls", ("tls/main.py",), "tls"),
+    Program("module", ("-m", "package", "one", "-x"), "package"),
+    Program("module-of-library", ("-m", "json.tool", "--compact"), "package", stdin='{"a": [1, 2]}'),
+    Program("command", ("-c", "import sys, time; print(sys.argv, __name__, time.time())", "one"), "package", same=False),
+    Program("command-fails", ("-c", "import sys\ndef f(): raise ValueError(sys.argv)\nf()"), "package", status=1),
+    Program("empty", ("-c", ""), "package"),
+    Program("syntax-error", ("-c", "print('one'"), "package", status=1),
+    Program("absent", ("absent.py",), "package", status=2),
+    ending("end", 0),
+    ending("status", 3),
+    ending("text", 1),
+    ending("none", 0),
+    ending("large", 9),
+    ending("uncaught", 1),
+    ending("interrupt", 130),
+    ending("now", 7, whole=False),
+    ending("abort", 134, whole=False),
+    ending("segfault", 139, whole=False),
+    ending("kill", 137, whole=False),
+    ending("terminate", 143, whole=False),
+    ending("atexit", 0, same=False),
+    ending("shutdown", 0, same=False),
+    ending("hook", 1),
+    ending("exec", 4, whole=False),
+    ending("closed", 120, same=True),
+]
