@@ -1,6 +1,72 @@
-"""The trace file: one LMDB database that holds everything recorded of a run.
+"""The trace file: the only room that knows its format.
 
-In: bytes of input streams, sources and facts about processes, from the drain. Out: the same, checked and decoded,
-to whoever views or replays the trace. It must never unpickle, never trust a size or an offset that it read from the
-file, and never import another room.
+In: raw input streams of recorded processes, from the drain. Out: what is in a trace, checked on every read.
+It imports nothing else of Retroscope, never unpickles, never trusts a size or an offset that the file states,
+and answers a damaged file with one sentence (`TraceError`). The format: docs/trace-format.md.
+
+Everything is loaded on first use, because the drain starts with every recording.
 """
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from retroscope.trace.errors import (
+        BusyTrace,
+        DamagedTrace,
+        FutureTrace,
+        NoTrace,
+        NotATrace,
+        RefusedPath,
+        TraceError,
+        WrongPython,
+    )
+    from retroscope.trace.layout import TRACE_VERSION
+    from retroscope.trace.reader import Output, Process, Source, TraceReader, open_trace
+    from retroscope.trace.records import Record
+    from retroscope.trace.stream import Kind
+
+_HOMES = {
+    "BusyTrace": "errors",
+    "DamagedTrace": "errors",
+    "FutureTrace": "errors",
+    "Kind": "stream",
+    "NoTrace": "errors",
+    "NotATrace": "errors",
+    "Output": "reader",
+    "Process": "reader",
+    "Record": "records",
+    "RefusedPath": "errors",
+    "Source": "reader",
+    "TRACE_VERSION": "layout",
+    "TraceError": "errors",
+    "TraceReader": "reader",
+    "WrongPython": "errors",
+    "open_trace": "reader",
+}
+
+__all__ = [
+    "TRACE_VERSION",
+    "BusyTrace",
+    "DamagedTrace",
+    "FutureTrace",
+    "Kind",
+    "NoTrace",
+    "NotATrace",
+    "Output",
+    "Process",
+    "Record",
+    "RefusedPath",
+    "Source",
+    "TraceError",
+    "TraceReader",
+    "WrongPython",
+    "open_trace",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(__import__(f"{__name__}.{home}", fromlist=[name]), name)

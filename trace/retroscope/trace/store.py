@@ -1,0 +1,119 @@
+"""The writing side of the file: LMDB, framed values, and room kept for the last words when the disk is full.
+
+One process writes a trace, and readers do not go through LMDB, so it runs without lock file and without fsync: what
+is committed survives the death of this process, not of the machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import lmdb
+
+from retroscope.trace.encoding import encode_value
+from retroscope.trace.layout import KEY_STATE, META, frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_FIRST_MAP = 1 << 30  # bytes of address space; grows
+_RESERVE = 256 << 10  # bytes kept allocated behind the data, for a closing commit
+_STEP = 1 << 20  # bytes by which the allocation grows
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+class StorageFull(Exception):
+    """Nothing more can be stored; str() is the reason. The last commit is good, and one small commit still fits."""
+
+
+class Store:
+    """Named tables of framed values in the LMDB file `path`, whose descriptor `descriptor` the caller owns."""
+
+    def __init__(self, path: str, descriptor: int, tables: Iterable[bytes]) -> None:
+        """Opens or makes the file; StorageFull, lmdb.Error or OSError when that fails."""
+        self._path = path
+        self._descriptor = descriptor
+        self._map = max(_FIRST_MAP, 2 * os.fstat(descriptor).st_size)
+        try:
+            self._environment = lmdb.open(
+                path, subdir=False, lock=False, sync=False, metasync=False, max_dbs=64, map_size=self._map
+            )
+            self._allocated = os.fstat(descriptor).st_size
+            self._tables = {}
+            for name in tables:
+                self._tables[name] = self._environment.open_db(name)
+        except lmdb.Error as error:
+            raise StorageFull(_reason(error)) from error
+        self._read_usage()
+
+    def _read_usage(self) -> None:
+        page_size = self._environment.stat()["psize"]
+        self._used = (self._environment.info()["last_pgno"] + 1) * page_size
+
+    def commit(self, values: Iterable[tuple[bytes, bytes, bytes]], state: dict[object, object]) -> None:
+        """One transaction: every (table, key, body), then `state`, which says what the whole is now.
+
+        StorageFull when there is no room; then nothing of this commit is in the file.
+        """
+        values = list(values)
+        self._make_room(sum(len(body) + 4096 for _, _, body in values))
+        self._write(values, state)
+
+    def last_commit(self, values: Iterable[tuple[bytes, bytes, bytes]], state: dict[object, object]) -> None:
+        """A small commit out of the reserve, then once more, so that both of LMDB's newest commits say the same."""
+        values = list(values)
+        self._write(values, state)
+        self._write([], state)
+
+    def _write(self, values: list[tuple[bytes, bytes, bytes]], state: dict[object, object]) -> None:
+        try:
+            with self._environment.begin(write=True) as transaction:
+                for table, key, body in values:
+                    transaction.put(key, frame(table, key, body), db=self._tables[table])
+                body = encode_value({"commit": transaction.id(), **state})
+                transaction.put(KEY_STATE, frame(META, KEY_STATE, body), db=self._tables[META])
+        except (lmdb.Error, OSError) as error:
+            raise StorageFull(_reason(error)) from error
+        self._read_usage()
+
+    def _make_room(self, more: int) -> None:
+        """Address space and disk for `more` bytes and the reserve."""
+        needed = self._used + more + _RESERVE
+        if needed > self._map:
+            self._map = 2 * needed
+            self._environment.set_mapsize(self._map)
+        if needed <= self._allocated:
+            return
+        for size in (needed + _STEP, needed):
+            try:
+                os.posix_fallocate(self._descriptor, 0, size)
+            except OSError as error:
+                if error.errno not in _DISK_IS_FULL:
+                    return  # the file system cannot reserve: a full disk then ends the trace without last words
+                full = error
+            else:
+                self._allocated = size
+                return
+        raise StorageFull(_reason(full))
+
+    def size(self) -> int:
+        """Bytes that the finished file will have."""
+        return self._used
+
+    def close(self) -> None:
+        """Closes the file and gives back what was reserved."""
+        self._environment.close()
+        os.truncate(self._descriptor, self._used)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        number = error.errno or 0
+        return {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}.get(
+            number, os.strerror(number).lower()
+        )
+    if "No space left" in str(error):
+        return "the disk is full"
+    return f"LMDB says: {error}"

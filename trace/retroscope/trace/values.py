@@ -1,0 +1,251 @@
+"""Bytes to values, without running or importing anything the trace names (docs/architecture.md, Seam 2).
+
+Plain data comes back as itself; what would need the recorded program's types comes back as one of the classes here,
+which only describe. Sizes are checked against what is there before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import datetime
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MOST_DEPTH = 400  # nesting, as in recorder/native-core/decode.c
+MOST_PICKLE_READ = 1 << 20  # bytes of a pickle that are looked through for names
+
+
+class MalformedValue(ValueError):
+    """The bytes are not an encoded value; the reader of the trace turns this into DamagedTrace."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StructSequence:
+    """A structseq such as os.stat_result: all fields, hidden ones too."""
+
+    type_name: str
+    fields: tuple[object, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.type_name}{self.fields!r}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedException:
+    type_name: str
+    args: object
+    attributes: object
+
+    def __repr__(self) -> str:
+        if isinstance(self.args, tuple):
+            return f"{self.type_name}({', '.join(map(repr, self.args))})"
+        return f"{self.type_name}({self.args!r})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ArgumentReference:
+    """An object of the call itself: 0 is self, i the i-th argument; `item` j is item j of it."""
+
+    argument: int
+    item: int | None = None
+
+    def __repr__(self) -> str:
+        name = "self" if self.argument == 0 else f"argument {self.argument}"
+        return f"<{name}>" if self.item is None else f"<item {self.item} of {name}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Handle:
+    """An object of a C type that the boundary stands in for, with its members."""
+
+    type_name: str
+    members: object
+
+    def __repr__(self) -> str:
+        return f"<{self.type_name} {self.members!r}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pickled:
+    """A pickle that was not and must not be loaded; `names` are the globals it mentions, as far as can be read."""
+
+    size: int
+    names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        what = " of " + ", ".join(self.names) if self.names else ""
+        return f"<pickle{what}, {self.size} bytes>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unrecordable:
+    """The program got an object here that could not be kept."""
+
+    type_name: str
+
+    def __repr__(self) -> str:
+        return f"<{self.type_name}, not recorded>"
+
+
+def pickle_names(data: bytes, most: int = 8) -> tuple[str, ...]:
+    """The globals that a pickle names, in order, without loading it; stops quietly where it cannot be read."""
+    import pickletools
+
+    names: list[str] = []
+    strings: list[str] = []
+    try:
+        for opcode, argument, _ in pickletools.genops(data[:MOST_PICKLE_READ]):
+            name = None
+            if opcode.name == "GLOBAL" and isinstance(argument, str):
+                name = argument.replace(" ", ".")
+            elif opcode.name == "STACK_GLOBAL" and len(strings) >= 2:
+                name = ".".join(strings[-2:])
+            elif isinstance(argument, str):
+                strings = [*strings[-1:], argument]
+            if name is not None and name not in names:
+                names.append(name)
+            if len(names) >= most:
+                break
+    except Exception:  # noqa: BLE001,S110 - whatever a hostile pickle provokes: the names found so far are the answer
+        pass
+    return tuple(names)
+
+
+_U32 = struct.Struct("<I")
+_U32_PAIR = struct.Struct("<II")
+_I64 = struct.Struct("<q")
+_F64 = struct.Struct("<d")
+_COMPLEX = struct.Struct("<dd")
+
+
+class Decoder:
+    """Decodes values from `data`, from offset `at` on; `at` moves behind what was decoded."""
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self.data = data
+        self.at = at
+        self._depth = 0
+
+    def value(self) -> object:
+        """The next value; MalformedValue when there is none."""
+        if self.at >= len(self.data):
+            raise MalformedValue("a value is missing")
+        read = _READERS.get(self.data[self.at])
+        if read is None:
+            raise MalformedValue(f"no value begins with byte {self.data[self.at]:#04x}")
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
+            raise MalformedValue("values are nested too deeply")
+        self.at += 1
+        value = read(self)
+        self._depth -= 1
+        return value
+
+    def unpack(self, form: struct.Struct) -> tuple[object, ...]:
+        if len(self.data) - self.at < form.size:
+            raise MalformedValue("a value is cut short")
+        fields = form.unpack_from(self.data, self.at)
+        self.at += form.size
+        return fields
+
+    def number(self) -> int:
+        (number,) = self.unpack(_U32)
+        assert isinstance(number, int)
+        return number
+
+    def span(self) -> bytes:
+        """A length and that many bytes."""
+        size = self.number()
+        if len(self.data) - self.at < size:
+            raise MalformedValue("a value is cut short")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def text(self) -> str:
+        try:
+            return self.span().decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise MalformedValue(f"text is not UTF-8: {error.reason}") from None
+
+    def items(self, each: int = 1) -> list[object]:
+        """A count and that many values (times `each`); every value takes at least a byte."""
+        count = self.number() * each
+        if len(self.data) - self.at < count:
+            raise MalformedValue("a container states more items than there are bytes")
+        return [self.value() for _ in range(count)]
+
+    def mapping(self) -> dict[object, object]:
+        parts = self.items(2)
+        try:
+            return dict(zip(parts[::2], parts[1::2], strict=True))
+        except TypeError:
+            raise MalformedValue("a key of a dict cannot be a key") from None
+
+    def frozen(self, make: Callable[[list[object]], object]) -> object:
+        items = self.items()
+        try:
+            return make(items)
+        except TypeError:
+            raise MalformedValue("an item of a set cannot be in a set") from None
+
+    def date(self) -> object:
+        state = self.span()
+        if len(state) not in (4, 10):
+            raise MalformedValue("a date has neither 4 nor 10 bytes")
+        year, month, day = state[0] << 8 | state[1], state[2], state[3]
+        try:
+            if len(state) == 4:
+                return datetime.date(year, month, day)
+            micros = state[7] << 16 | state[8] << 8 | state[9]
+            fold, month = month >> 7, month & 0x7F
+            return datetime.datetime(year, month, day, state[4], state[5], state[6], micros, fold=fold)
+        except ValueError:
+            raise MalformedValue("a date is none") from None
+
+    def pickled(self) -> Pickled:
+        data = self.span()
+        return Pickled(len(data), pickle_names(data))
+
+
+def _structseq(decoder: Decoder) -> StructSequence:
+    return StructSequence(decoder.text(), tuple(decoder.items()))
+
+
+def _item_reference(decoder: Decoder) -> ArgumentReference:
+    return ArgumentReference(decoder.number(), decoder.number())
+
+
+_READERS: dict[int, Callable[[Decoder], object]] = {
+    ord("N"): lambda decoder: None,
+    ord("T"): lambda decoder: True,
+    ord("F"): lambda decoder: False,
+    ord("i"): lambda decoder: decoder.unpack(_I64)[0],
+    ord("I"): lambda decoder: int.from_bytes(decoder.span(), "little", signed=True),
+    ord("f"): lambda decoder: decoder.unpack(_F64)[0],
+    ord("c"): lambda decoder: complex(*decoder.unpack(_COMPLEX)),  # type: ignore[arg-type]
+    ord("s"): Decoder.text,
+    ord("b"): Decoder.span,
+    ord("B"): lambda decoder: bytearray(decoder.span()),
+    ord("("): lambda decoder: tuple(decoder.items()),
+    ord("["): Decoder.items,
+    ord("{"): Decoder.mapping,
+    ord("<"): lambda decoder: decoder.frozen(set),
+    ord(">"): lambda decoder: decoder.frozen(frozenset),
+    ord("S"): _structseq,
+    ord("x"): lambda decoder: RecordedException(decoder.text(), decoder.value(), decoder.value()),
+    ord("A"): lambda decoder: ArgumentReference(decoder.number()),
+    ord("a"): _item_reference,
+    ord("H"): lambda decoder: Handle(decoder.text(), decoder.value()),
+    ord("D"): Decoder.date,
+    ord("P"): Decoder.pickled,
+    ord("U"): lambda decoder: Unrecordable(decoder.text()),
+}
+
+
+def decode_value(data: bytes, at: int = 0) -> object:
+    """The one value that `data` holds from `at` on; MalformedValue when there is less or more."""
+    decoder = Decoder(data, at)
+    value = decoder.value()
+    if decoder.at != len(data):
+        raise MalformedValue("bytes follow the value")
+    return value
