@@ -5,7 +5,7 @@ An exit status of 128+N means killed by signal N, as a shell and `scope record` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 LINES = "Ada\nsecond line\nthird line\nchars and more\nan item\nstop here\n" + "rest\n" * 40
 
@@ -20,7 +20,7 @@ class Program:
     status: int = 0
     stdin: str = ""
     same: bool = True  # two plain runs print the same, so a recorded run must print that too
-    whole: bool = field(default=True)  # False: it ends before the interpreter can, and verify says so
+    whole: bool = True  # False: it ends before the interpreter can, and verify says so
 
 
 def script(name: str, *arguments: str, status: int = 0, stdin: str = "", same: bool = True) -> Program:

@@ -1,0 +1,115 @@
+"""Every fixture program: recorded it does what plain Python does; replayed, with its files gone, it does it again."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.record_replay.programs import PROGRAMS, Program
+
+SCOPE = str(Path(sys.executable).parent / "scope")
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "programs"
+ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8", "GREETING": "hello"}
+ELSEWHERE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TZ": "Asia/Tokyo", "GREETING": "another"}
+CLOSING = re.compile(rb"replayed [\d,]+ ticks?, [\d,]+ inputs?, 1 process(es)?, 0 divergences\n\Z")
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left behind; `status` as a shell says it."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def run(command: list[str], cwd: Path, environment: dict[str, str], stdin: str = "") -> Outcome:
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, input=stdin.encode(), capture_output=True, timeout=SECONDS, check=False
+    )
+    status = done.returncode if done.returncode >= 0 else 128 - done.returncode
+    return Outcome(status, done.stdout, done.stderr)
+
+
+def lay_out(program: Program, folder: Path) -> None:
+    """A fresh copy of the program in `folder`, the same path each time: tracebacks name it."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    source = FIXTURES / program.source
+    if source.is_dir():
+        shutil.copytree(source, folder / program.source, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(source, folder)
+
+
+def without_closing_line(verified: Outcome) -> Outcome:
+    """The program's output as verify printed it: its own closing line must be there, on either stream, and is cut."""
+    stdout, on_stdout = CLOSING.subn(b"", verified.stdout)
+    stderr, on_stderr = CLOSING.subn(b"", verified.stderr)
+    assert on_stdout + on_stderr == 1, f"no closing line:\n{verified.stdout.decode()}\n{verified.stderr.decode()}"
+    return Outcome(verified.status, stdout, stderr)
+
+
+def agrees(replayed: bytes, recorded: bytes, whole: bool) -> bool:
+    """Byte for byte; a newline may end an unfinished last line, and a cut-off run may be followed by a remark."""
+    if whole:
+        return replayed == recorded or (not recorded.endswith(b"\n") and replayed == recorded + b"\n")
+    return replayed.startswith(recorded)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def by_name(program: Program) -> str:
+    return program.name
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
+def test_plain_python_does_what_the_table_says(program: Program, folder: Path) -> None:
+    lay_out(program, folder)
+    plain = run([sys.executable, *program.argv], folder, ENVIRONMENT, program.stdin)
+    assert plain.status == program.status, plain.stderr.decode()
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
+def test_a_recorded_program_does_what_plain_python_does(program: Program, folder: Path, tmp_path: Path) -> None:
+    lay_out(program, folder)
+    plain = run([sys.executable, *program.argv], folder, ENVIRONMENT, program.stdin)
+    lay_out(program, folder)
+    trace = tmp_path / "trace.db"
+    recorded = run([SCOPE, "record", "-q", "-o", str(trace), *program.argv], folder, ENVIRONMENT, program.stdin)
+    assert recorded.status == program.status, recorded.stderr.decode()
+    if program.same:
+        assert recorded.stdout.decode() == plain.stdout.decode()
+        assert recorded.stderr.decode() == plain.stderr.decode()
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
+def test_a_replay_repeats_the_output_with_the_files_gone(program: Program, folder: Path, tmp_path: Path) -> None:
+    lay_out(program, folder)
+    trace, elsewhere = tmp_path / "trace.db", tmp_path / "elsewhere"
+    recorded = run([SCOPE, "record", "-q", "-o", str(trace), *program.argv], folder, ENVIRONMENT, program.stdin)
+    assert recorded.status == program.status, recorded.stderr.decode()
+    shutil.rmtree(folder)
+    elsewhere.mkdir()
+    verified = run([SCOPE, "verify", str(trace), "--output"], elsewhere, ELSEWHERE)
+    assert verified.status == 0, verified.stderr.decode()
+    replayed = without_closing_line(verified)
+    for stream, again, once in (
+        ("stdout", replayed.stdout, recorded.stdout),
+        ("stderr", replayed.stderr, recorded.stderr),
+    ):
+        assert agrees(again, once, program.whole), f"{stream}:\n{again.decode()}\nrecorded:\n{once.decode()}"
+    assert not folder.exists(), "the replay wrote where the program had written"
+    assert list(elsewhere.iterdir()) == []
