@@ -1,0 +1,217 @@
+"""The part that looks: runs inside a fork of a replay process, answers questions about one moment, and is thrown away.
+
+Loaded hidden before the program starts. Everything it uses is bound now, because the program may replace or delete
+modules and builtins later: `__builtins__` is a copy, and the modules are built into the interpreter. Panes of variables
+(`inspector_values`) never run the program's code; `evaluate` may, for this process has no future.
+
+Wire, both ways: u32 size, then marshal. The first message is our pid. Request: (operation, arguments…); answer:
+("ok", result) or ("error", text).
+"""
+
+import builtins
+import itertools
+import marshal
+import posix
+import sys
+
+from retroscope.replay.inspector_values import Rows, Shelf, clip, type_name
+
+__builtins__ = dict(vars(builtins))
+
+MOST_EVALUATED = 1 << 16
+
+_chain = itertools.chain
+_marshal_dumps = marshal.dumps
+_marshal_loads = marshal.loads
+_read = posix.read
+_write = posix.write
+_getpid = posix.getpid
+
+
+# -- frames
+
+
+def frames_from(frame):
+    """The program's frames, innermost first."""
+    found = []
+    while frame is not None:
+        found.append(frame)
+        frame = frame.f_back
+    return found
+
+
+def qualified(code):
+    return code.co_qualname
+
+
+def frame_locals(frame):
+    return dict(frame.f_locals)
+
+
+def scope_rows(mapping):
+    """Plain names first, the module's own machinery behind them."""
+    names = [name for name in mapping if type(name) is str]
+    plain = [name for name in names if not name.startswith("__")]
+    special = [name for name in names if name.startswith("__") and name != "__builtins__"]
+    return Rows([(name, mapping[name], name) for name in plain + special])
+
+
+# -- evaluating
+
+
+class Capture:
+    """Stands in for sys.stdout and sys.stderr while the user's expression runs."""
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self):
+        self.parts = []
+
+    def write(self, text):
+        self.parts.append(str(text))
+        return len(text)
+
+    def writelines(self, lines):
+        self.parts.extend(lines)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return False
+
+
+def describe(error):
+    """The last line of a traceback, by hand."""
+    try:
+        message = str(error)
+    except BaseException:
+        message = "<its message cannot be shown>"
+    name = type_name(type(error))
+    return name + ": " + message if message else name
+
+
+def run_in(frame, text):
+    """(has a value, value) of `text` in the scope of `frame`; statements have none. Raises what the text raises."""
+    space = frame.f_globals
+    if frame.f_locals is not space:
+        space = {**space, **frame_locals(frame)}
+    try:
+        code = compile(text, "<expression>", "eval")
+    except SyntaxError:
+        exec(compile(text, "<expression>", "exec"), space)
+        return False, None
+    return True, eval(code, space)
+
+
+def evaluate(shelf, frame, text):
+    """(printed text, row or None, error or None); the row's text is the object's own repr."""
+    capture = Capture()
+    saved = sys.stdout, sys.stderr
+    sys.stdout = sys.stderr = capture
+    row = failure = None
+    try:
+        has_value, value = run_in(frame, text.strip())
+        if has_value:
+            name, shown, kind, reference, named, indexed, expression = shelf.row(text, value, text)
+            row = (name, clip(repr(value), MOST_EVALUATED), kind, reference, named, indexed, expression)
+    except BaseException as error:
+        failure = describe(error)
+    finally:
+        sys.stdout, sys.stderr = saved
+    return clip("".join(capture.parts), MOST_EVALUATED), row, failure
+
+
+def truth(frame, text):
+    """(whether a condition holds, error or None)."""
+    try:
+        return bool(run_in(frame, text.strip())[1]), None
+    except BaseException as error:
+        return False, describe(error)
+
+
+# -- serving
+
+
+def receive(fd):
+    """The next request, or None when the controller is gone."""
+    head = _exactly(fd, 4)
+    if head is None:
+        return None
+    body = _exactly(fd, int.from_bytes(head, "little"))
+    return None if body is None else _marshal_loads(body)
+
+
+def _exactly(fd, size):
+    parts = []
+    while size:
+        part = _read(fd, size)
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def send(fd, message):
+    body = _marshal_dumps(message)
+    data = memoryview(len(body).to_bytes(4, "little") + body)
+    while data:
+        data = data[_write(fd, data) :]
+
+
+class Look:
+    """The operations, by name, on one stopped program."""
+
+    def __init__(self, core, frame):
+        self.core = core
+        self.frames = frames_from(frame)
+        self.shelf = Shelf()
+
+    def stack(self):
+        return [
+            (qualified(f.f_code), f.f_code.co_filename, f.f_lineno or f.f_code.co_firstlineno, f.f_code.co_firstlineno)
+            for f in self.frames
+        ]
+
+    def scopes(self, number):
+        frame = self.frames[number]
+        spaces = [("Globals", frame.f_globals)]
+        if frame.f_locals is not frame.f_globals:
+            spaces.insert(0, ("Locals", frame_locals(frame)))
+        return [(name, self.shelf.put(scope_rows(space), None)) for name, space in spaces]
+
+    def children(self, reference, start, count):
+        return self.shelf.children(reference, start, count)
+
+    def evaluate(self, number, text):
+        return evaluate(self.shelf, self.frames[number], text)
+
+    def truth(self, number, text):
+        return truth(self.frames[number], text)
+
+    def names(self, number):
+        frame = self.frames[number]
+        return sorted({str(name) for name in _chain(frame.f_locals, frame.f_globals)})
+
+    def arguments(self, number):
+        code = self.frames[number].f_code
+        flags = code.co_flags
+        return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(flags & 4) + bool(flags & 8)])
+
+
+def serve(fd, core, frame):
+    """Answers on the stream `fd` until the other end closes it."""
+    send(fd, _getpid())
+    look = Look(core, frame)
+    operations = {name: method for name, method in vars(Look).items() if not name.startswith("_")}
+    while True:
+        request = receive(fd)
+        if request is None:
+            return
+        try:
+            answer = ("ok", operations[request[0]](look, *request[1:]))
+        except BaseException as error:
+            answer = ("error", describe(error))
+        send(fd, answer)
