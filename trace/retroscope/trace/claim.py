@@ -71,10 +71,13 @@ class Claim:
         self.settled = True
 
     def release(self) -> None:
-        """Lets go; a trace that never settled is removed."""
+        """Lets go, once; a trace that never settled is removed."""
+        if self.descriptor < 0:
+            return
         if not self.settled:
             os.unlink(self.temporary)
         os.close(self.descriptor)
+        self.descriptor = -1
 
 
 def _check_replaceable(path: str, final: str) -> None:

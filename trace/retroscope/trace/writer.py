@@ -172,7 +172,7 @@ class TraceWriter:
         self._store = Store(claim.temporary, claim.descriptor, DATABASES)
         self._processes: list[ProcessWriter] = []
         self._recording = recording
-        self._begun = False
+        self.begun = False  # is there a trace under its own name?
 
     @property
     def size(self) -> int:
@@ -191,16 +191,16 @@ class TraceWriter:
 
     def commit(self) -> None:
         """Everything pending into the file; StorageFull when that is impossible, and then `stop` must follow."""
-        values = [] if self._begun else self._beginning()
+        values = [] if self.begun else self._beginning()
         for process in self._processes:
             values += process.cut(self._compressor)
             values.append(process.entry(ahead=True))
         self._store.commit(values, {"state": "recording", "reason": None, "time": time.time()})
         for process in self._processes:
             process.committed()
-        if not self._begun:
+        if not self.begun:
             self._claim.settle()
-            self._begun = True
+            self.begun = True
 
     def _beginning(self) -> list[tuple[bytes, bytes, bytes]]:
         return [
@@ -217,7 +217,7 @@ class TraceWriter:
             self.commit()
         state = {"state": "stopped" if stopped else "complete", "reason": stopped, "time": time.time()}
         try:
-            if self._begun:
+            if self.begun:
                 self._store.last_commit([process.entry(ahead=False) for process in self._processes], dict(state))
         finally:
             self._store.close()

@@ -1,0 +1,52 @@
+"""What a recording says on stderr."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from retroscope.recorder.drain import Drain
+
+
+def say(sentence: str) -> None:
+    """One line of ours on stderr; nobody may be listening."""
+    try:
+        os.write(2, f"scope: {sentence}\n".encode("utf-8", "replace"))
+    except OSError:
+        pass  # stderr is closed: there is no one to tell
+
+
+def closing_line(drain: Drain, trace: str, program: str, seconds: float) -> str:
+    """What was recorded, how big, how to open it."""
+    process = drain.process
+    line = (
+        f"recorded {process.records:,} inputs of {program} in {duration(seconds)} to {trace} "
+        f"({bytes_text(drain.size)}); open it with: scope replay {trace}"
+    )
+    if process.notes:
+        line += "".join(f"\nscope: note: {note}" for note in process.notes)
+    return line
+
+
+def bytes_text(size: int) -> str:
+    """A size in bytes for people."""
+    if size < 1000:
+        return f"{size} bytes"
+    for unit in ("KB", "MB", "GB"):
+        size_in_unit = size / 1000
+        if size_in_unit < 1000 or unit == "GB":
+            return f"{size_in_unit:.1f} {unit}"
+        size //= 1000
+    return f"{size} bytes"
+
+
+def duration(seconds: float) -> str:
+    """A time span for people."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

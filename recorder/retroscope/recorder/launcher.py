@@ -1,0 +1,99 @@
+"""`scope record`: runs a program under the recorder, stores what it records, and ends as the program ended.
+
+Two processes: the program's interpreter, and this one, which drains. The program is started before anything heavy is
+imported here, so the two start-ups overlap. Linux only (memfd, pidfd).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from retroscope.recorder.closing import closing_line, say
+from retroscope.recorder.job import Job
+from retroscope.recorder.spawn import Launch, make_ring
+from retroscope.trace.claim import Claim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from retroscope.recorder.drain import Drain
+
+
+class RecordOptions:
+    """What to record: `kind` is "script", "module" or "code", `target` its path, name or text."""
+
+    __slots__ = ("args", "chaos", "kind", "quiet", "target", "trace")
+
+    def __init__(
+        self, kind: str, target: str, args: list[str], *, trace: str = "trace.db", chaos: bool = False,
+        quiet: bool = False,
+    ) -> None:  # fmt: skip
+        self.kind = kind
+        self.target = target
+        self.args = args
+        self.trace = trace
+        self.chaos = chaos
+        self.quiet = quiet
+
+
+def record(options: RecordOptions) -> int:
+    """Records one run; returns the program's exit status, 128 + N if signal N ended it.
+
+    RefusedPath, BusyTrace or OSError before the program has started; after that it always runs to its end.
+    """
+    from retroscope.recorder._core import RingConsumer
+
+    claim = Claim(options.trace)
+    try:
+        ring = make_ring()
+        consumer = RingConsumer(ring)
+        launch = Launch(options.kind, options.target, options.args, chaos=options.chaos)
+        started = time.time()
+        job = Job(launch.start, ring)
+        os.close(ring)
+    except BaseException:
+        claim.release()
+        raise
+    with job:
+        drain = _store(job, consumer, claim, launch, started)
+        ended, number = job.reap()
+        if drain is not None:
+            _end(drain, ended, number)
+    if drain is not None and not options.quiet and os.isatty(2):
+        say(closing_line(drain, options.trace, launch.shown, time.time() - started))
+    return number if ended == "exited" else 128 + number
+
+
+def _store(job: Job, consumer: object, claim: Claim, launch: Launch, started: float) -> Drain | None:
+    """Drains until the program is dead; None when storing could not even begin."""
+    try:
+        from retroscope.recorder.drain import Drain
+
+        drain = Drain(consumer, claim, launch.recording(started), launch.process(job.pid, started))
+        drain.run(job.descriptor)
+    except Exception as error:
+        # Whatever fails here is our misfortune, not the program's: it goes on, unrecorded, and we say so.
+        consumer.refuse()  # type: ignore[attr-defined]
+        _confess(error)
+        claim.release()
+        return None
+    return drain
+
+
+def _end(drain: Drain, ended: str, number: int) -> None:
+    try:
+        drain.finish(ended, number)
+    except Exception as error:
+        _confess(error)
+
+
+def _confess(error: Exception) -> None:
+    if os.environ.get("SCOPE_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    say(
+        f"recording failed inside Retroscope ({type(error).__name__}: {error}); the program goes on unrecorded; "
+        "`scope doctor` checks this machine, SCOPE_DEBUG=1 shows where it failed"
+    )

@@ -1,0 +1,162 @@
+"""Starts the user's interpreter with the recorder inside: its command line, environment, ring and configuration.
+
+The configuration's keys are described in docs/architecture.md, "The configuration".
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import struct
+import sys
+
+RING_BYTES = 1 << 24
+_RING_HEADER = 4096
+_MOVED = "EIPS"  # interpreter flags that start-up applies itself, from the configuration
+_SIGPIPE, _SIGXFSZ = 13, 25  # ignored by every Python; the program must find them as the shell left them
+
+
+def make_ring() -> int:
+    """A memfd with an empty ring (docs/architecture.md, Seam 1), to be inherited by the program."""
+    descriptor = os.memfd_create("retroscope-ring", 0)
+    os.ftruncate(descriptor, _RING_HEADER + RING_BYTES)
+    os.pwrite(descriptor, b"RSCPRNG1" + struct.pack("<Q", RING_BYTES), 0)
+    return descriptor
+
+
+def own_flags(command: list[str]) -> list[str]:
+    """The interpreter's own options out of a whole command line (sys.orig_argv), one option per item.
+
+    Up to the script, -m or -c, as in `Modules/getopt` of CPython: `-bX dev -Wall x.py` → -b, -X dev, -W all.
+    """
+    flags: list[str] = []
+    words = iter(command[1:])
+    for word in words:
+        if word == "--check-hash-based-pycs":
+            flags += [word, next(words, "")]
+        if not word.startswith("-") or word == "-" or word.startswith("--"):
+            if word.startswith("--check"):
+                continue
+            break
+        for at, letter in enumerate(word[1:], 2):
+            if letter in "cm":
+                return flags
+            if letter in "WX":
+                flags += [f"-{letter}", word[at:] or next(words, "")]
+                break
+            flags.append(f"-{letter}")
+    return flags
+
+
+class Launch:
+    """One start of a program: everything that is decided before its interpreter runs."""
+
+    def __init__(self, kind: str, target: str, args: list[str], *, chaos: bool) -> None:
+        if not sys.executable:
+            raise OSError("the path of this Python interpreter is not known (sys.executable is empty)")
+        self.kind = kind
+        self.target = target
+        self.args = args
+        self.chaos = chaos
+        self.cwd = os.getcwd()
+        self.flags = own_flags(sys.orig_argv)
+        self.user_seed = os.environ.get("PYTHONHASHSEED")
+        self.seed = self._seed()
+
+    @property
+    def shown(self) -> str:
+        """The program, for messages."""
+        return {"module": f"-m {self.target}", "code": "-c …"}.get(self.kind, self.target)
+
+    def _seed(self) -> int:
+        if self.user_seed not in (None, "", "random") and not sys.flags.ignore_environment:
+            assert self.user_seed is not None
+            return int(self.user_seed) if self.user_seed.isdecimal() else 0
+        return int.from_bytes(os.urandom(4), "little") or 1
+
+    def program(self) -> list[str]:
+        """The words after the interpreter's flags, as plain Python would get them."""
+        option = {"module": ["-m"], "code": ["-c"]}.get(self.kind, [])
+        return [*option, self.target, *self.args]
+
+    def configuration(self) -> dict[str, object]:
+        from retroscope.recorder import _core
+
+        hidden = {}
+        if sys.flags.ignore_environment:
+            hidden = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+        return {
+            "mode": "record",
+            "kind": self.kind,
+            "target": self.target,
+            "args": self.args,
+            "environ_hashseed": self.user_seed,
+            "environ_hidden": hidden,
+            "executable": sys.executable,
+            "orig_argv": [sys.executable, *self.flags, *self.program()],
+            "seed": self.seed,
+            "cwd": self.cwd,
+            "chaos": self.chaos,
+            "isolated": bool(sys.flags.isolated),
+            "ignore_environment": bool(sys.flags.ignore_environment),
+            "no_site": bool(sys.flags.no_site),
+            "no_user_site": bool(sys.flags.no_user_site),
+            "safe_path": bool(sys.flags.safe_path),
+            "core": _core.__file__,
+        }
+
+    def environment(self) -> dict[str, str]:
+        """The user's, with the hash seed pinned, and without what the user's -E or -I hides from Python."""
+        environment = dict(os.environ)
+        if sys.flags.ignore_environment:
+            environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
+        if sys.flags.ignore_environment or self.user_seed in (None, "", "random"):
+            environment["PYTHONHASHSEED"] = str(self.seed)
+        return environment
+
+    def start(self, ring: int, mask: set[int]) -> int:
+        """Spawns the interpreter with the signal mask `mask`; its pid. OSError when that is impossible."""
+        config = os.memfd_create("retroscope-config", 0)
+        try:
+            os.pwrite(config, marshal.dumps(self.configuration()), 0)
+            startup = os.path.join(os.path.dirname(__file__), "startup.py")
+            flags = [flag for flag in self.flags if flag[1:] not in _MOVED]
+            command = [sys.executable, "-S", "-P", *flags, startup, str(ring), str(config)]
+            return os.posix_spawn(
+                sys.executable, command, self.environment(), setsigdef=[_SIGPIPE, _SIGXFSZ], setsigmask=mask
+            )
+        finally:
+            os.close(config)
+
+    def recording(self, started: float) -> dict[str, object]:
+        """Facts of the whole recording, for the trace."""
+        import retroscope
+
+        system = os.uname()
+        return {
+            "created": started,
+            "retroscope": getattr(retroscope, "__version__", "development"),
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "python_full": sys.version,
+            "implementation": sys.implementation.name,
+            "system": system.sysname,
+            "release": system.release,
+            "machine": system.machine,
+            "seed": self.seed,
+            "chaos": self.chaos,
+        }
+
+    def process(self, pid: int, started: float) -> dict[str, object]:
+        """Facts of the program's process, for the trace."""
+        return {
+            "pid": pid,
+            "parent": None,
+            "kind": self.kind,
+            "target": self.target,
+            "argv": self.program(),
+            "cwd": self.cwd,
+            "executable": sys.executable,
+            "flags": self.flags,
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "started": started,
+        }
