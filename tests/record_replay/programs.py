@@ -56,7 +56,7 @@ PROGRAMS = [
     Program("tls", ("tls/main.py",), "tls"),
     Program("module", ("-m", "package", "one", "-x"), "package"),
     Program("module-of-library", ("-m", "json.tool", "--compact"), "package", stdin='{"a": [1, 2]}'),
-    Program("command", ("-c", "import sys, time; print(sys.argv, __name__, time.time())", "one"), "package", same=False),
+    Program("command", ("-c", "import sys, time; print(sys.argv, __name__, time.time())", "x"), "package", same=False),
     Program("command-fails", ("-c", "import sys\ndef f(): raise ValueError(sys.argv)\nf()"), "package", status=1),
     Program("empty", ("-c", ""), "package"),
     Program("syntax-error", ("-c", "print('one'"), "package", status=1),
