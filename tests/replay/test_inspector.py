@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import marshal
 import socket
 import threading
@@ -9,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from retroscope.replay import inspector
+
 from tests.replay import inspected
 
 
@@ -31,7 +32,7 @@ class Wire:
 
     def receive(self) -> Any:
         size = int.from_bytes(self.ours.recv(4, socket.MSG_WAITALL), "little")
-        return marshal.loads(self.ours.recv(size, socket.MSG_WAITALL))
+        return json.loads(self.ours.recv(size, socket.MSG_WAITALL).decode("utf-8", "surrogatepass"))
 
     def ask(self, *request: object) -> Any:
         body = marshal.dumps(request)
@@ -87,13 +88,13 @@ def test_children_come_in_pages_and_with_expressions(wire: Wire) -> None:
     assert (text[:6], kind, named, indexed, expression) == ("[0, 1,", "list", 0, 1000, "numbers")
     page = wire.ask("children", reference, 500, 3)
     assert [(row[0], row[1], row[6]) for row in page] == [(f"[{n}]", str(n), f"numbers[{n}]") for n in (500, 501, 502)]
-    assert rows["many"][4:6] == (0, 500)
+    assert rows["many"][4:6] == [0, 500]
     assert [row[0] for row in wire.ask("children", rows["many"][3], 498, 10)] == ["['498']", "['499']"]
     (number, lines) = wire.ask("children", rows["order"][3], 0, None)
     assert (number[0], number[1], number[6]) == ("number", "7", "order.number")
     assert [row[6] for row in wire.ask("children", lines[3], 0, None)] == ["order.lines[0]"]
-    assert [row[:2] for row in wire.ask("children", rows["slots"][3], 0, None)] == [("filled", "1")]
-    assert [row[:2] for row in wire.ask("children", rows["point"][3], 0, None)] == [("x", "1"), ("y", "2")]
+    assert [row[:2] for row in wire.ask("children", rows["slots"][3], 0, None)] == [["filled", "1"]]
+    assert [row[:2] for row in wire.ask("children", rows["point"][3], 0, None)] == [["x", "1"], ["y", "2"]]
 
 
 def test_evaluation_runs_anything_and_says_what_went_wrong(wire: Wire) -> None:
@@ -103,7 +104,7 @@ def test_evaluation_runs_anything_and_says_what_went_wrong(wire: Wire) -> None:
     assert wire.ask("evaluate", 0, "missing")[2] == "NameError: name 'missing' is not defined"
     assert wire.ask("evaluate", 0, "raise SystemExit(3)")[2] == "SystemExit: 3"
     assert wire.ask("evaluate", 0, "1 +")[2].startswith("SyntaxError: ")
-    assert wire.ask("truth", 0, "order.number == 7") == (True, None)
+    assert wire.ask("truth", 0, "order.number == 7") == [True, None]
     assert wire.ask("truth", 0, "order.nothing")[1] is not None
     printed, row, failure = wire.ask("evaluate", 0, "order")
     assert (printed, failure) == ("", None)
@@ -116,6 +117,12 @@ def test_the_stack_and_its_names(wire: Wire) -> None:
     assert line > first
     assert {"order", "Loud", "moment"} <= set(wire.ask("names", 0))
     assert wire.ask("arguments", 0) == []
+
+
+def test_any_text_survives_the_wire(wire: Wire) -> None:
+    text = "".join(map(chr, range(0x250))) + "\ud800\U0001f40d"
+    row = wire.ask("evaluate", 0, f"print({text!r}, end='')")
+    assert row[0] == text
 
 
 def test_an_unknown_request_is_an_answer_not_an_end(wire: Wire) -> None:

@@ -4,8 +4,8 @@ Loaded hidden before the program starts. Everything it uses is bound now, becaus
 modules and builtins later: `__builtins__` is a copy, and the modules are built into the interpreter. Panes of variables
 (`inspector_values`) never run the program's code; `evaluate` may, for this process has no future.
 
-Wire, both ways: u32 size, then marshal. The first message is our pid. Request: (operation, arguments…); answer:
-("ok", result) or ("error", text).
+Wire: u32 size, then a request in marshal: (operation, arguments…); answers in JSON, which the controller can read
+without trusting us: ["ok", result] or ["error", text]. Our pid comes first of all.
 """
 
 import builtins
@@ -21,7 +21,6 @@ __builtins__ = dict(vars(builtins))
 MOST_EVALUATED = 1 << 16
 
 _chain = itertools.chain
-_marshal_dumps = marshal.dumps
 _marshal_loads = marshal.loads
 _read = posix.read
 _write = posix.write
@@ -154,8 +153,24 @@ def _exactly(fd, size):
     return b"".join(parts)
 
 
+_escapes = {ord('"'): '\\"', ord("\\"): "\\\\", **{code: "\\u%04x" % code for code in range(32)}}  # noqa: UP031
+
+
+def to_json(value):
+    """JSON of None, bool, int, float, str, and lists and tuples of these."""
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return "true" if value else "false"
+    if type(value) is str:
+        return '"' + value.translate(_escapes) + '"'
+    if type(value) in (list, tuple):
+        return "[" + ",".join([to_json(item) for item in value]) + "]"
+    return repr(value)
+
+
 def send(fd, message):
-    body = _marshal_dumps(message)
+    body = to_json(message).encode("utf-8", "surrogatepass")
     data = memoryview(len(body).to_bytes(4, "little") + body)
     while data:
         data = data[_write(fd, data) :]

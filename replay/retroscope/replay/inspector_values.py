@@ -61,7 +61,11 @@ _Cell = type(_closure(0).__closure__[0])
 _cell_contents = _Cell.__dict__["cell_contents"].__get__
 _views = (type({}.keys()), type({}.values()), type({}.items()), type(type.__dict__))
 _suspended = dict(
-    [_with_frame(_generator(), "gi_frame"), _with_frame(_coroutine(), "cr_frame"), _with_frame(_async_generator(), "ag_frame")]
+    [
+        _with_frame(_generator(), "gi_frame"),
+        _with_frame(_coroutine(), "cr_frame"),
+        _with_frame(_async_generator(), "ag_frame"),
+    ]
 )
 
 
@@ -330,7 +334,11 @@ def _items(value, kind, expression):
             fields = field_names(kind) if base is tuple else None
             for number, item in enumerate(base.__iter__(value)):
                 place = "[" + str(number) + "]"
-                yield fields[number] if fields and number < len(fields) else place, item, expression + place if expression else None
+                yield (
+                    fields[number] if fields and number < len(fields) else place,
+                    item,
+                    expression + place if expression else None,
+                )
     for base in (set, frozenset):
         if issubclass(kind, base):
             for number, item in enumerate(base.__iter__(value)):

@@ -130,22 +130,86 @@ class Motion:
                 process.kill()
                 raise
 
-    def forward(self, search: Search) -> Stopped:
-        """Runs the current process on to the first match, or to the end. After a RAISE it stands inside its line."""
+    def forward(self, search: Search, raise_here: bool = True) -> Stopped:
+        """Runs the current process on to the first match, or to the end. After a RAISE it stands inside its line.
+
+        `raise_here`: whether what the line raises at which it stands is a match too.
+        """
         while True:
             start = self.current.tick
             try:
-                return self._run(self.current, TO_THE_END, search, Action.STOP, ())
+                return self._run(self.current, TO_THE_END, search, Action.STOP, (), raise_here)
             except ProcessDied as died:
                 self._mourn(died)
                 self._replace_current(self.stand(max(died.tick, start)))
 
     def to_the_end(self) -> Stopped:
         """Runs the current process to the end of the recording, from the snapshot that is nearest to it."""
-        last = self.end.tick if self.end else TO_THE_END
-        if not self.current.over and self.snapshots.at_or_before(last).tick > self.current.tick:
-            self._replace_current(self._fork_before(last))
-        return self.current.last if self.current.over and self.current.last else self.forward(Search(Want.NOTHING))
+        if not self.current.over and self.snapshots.at_or_before(TO_THE_END).tick > self.current.tick:
+            self._replace_current(self._fork_before(TO_THE_END))
+        if self.current.over and self.current.last is not None:
+            return self.current.last
+        return self.forward(Search(Want.NOTHING))
+
+    def learn_end(self) -> Stopped:
+        """How the run ends, found by a process of its own if nobody was there yet."""
+        while self.end is None:
+            process = self._fork_before(TO_THE_END)
+            try:
+                self._run(process, TO_THE_END, Search(Want.NOTHING), Action.STOP, ())
+            except ProcessDied as died:
+                self._mourn(died)
+            finally:
+                process.kill()
+        return self.end
+
+    def exception_at(self, tick: int) -> str | None:
+        """What the line of `tick` raises: type and message; None when it raises nothing or that cannot be told."""
+        process = self.stand(tick)
+        try:
+            stopped = process.run(tick + 1, Want.RAISE | Want.RAISE_HERE)
+            return stopped.text or None if stopped.reason is Reason.MATCH else None
+        finally:
+            process.kill()
+
+    def last_tick_where(self, holds: Callable[[Stopped], bool]) -> int:
+        """The last tick at which `holds` is true; it must be true up to some tick and false ever after."""
+        while True:
+            low, high = self._bracket(holds)
+            process = self.stand(low)
+            try:
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    scout = process.fork()
+                    self._advance_to(scout, middle)
+                    if scout.last is not None and holds(scout.last):
+                        process.close()
+                        process, low = scout, middle
+                    else:
+                        scout.close()
+                        high = middle
+                self.give_back(process)
+                return low
+            except ProcessDied as died:
+                process.close()
+                self._mourn(died)
+
+    def _bracket(self, holds: Callable[[Stopped], bool]) -> tuple[int, int]:
+        """(the last snapshot at which it is true, the next one or the first tick that there is not)."""
+        true = [process.tick for process in self.snapshots if process.last is not None and holds(process.last)]
+        low = max(true, default=0)
+        high = self.snapshots.after(low)
+        if high is None:
+            end = self.learn_end()
+            high = self.snapshots.after(low) or end.tick + 1
+            if high <= end.tick:
+                return self._bracket(holds)
+        return low, high
+
+    def give_back(self, process: ReplayProcess) -> None:
+        """Takes over a process that stands where the current one may want to be next."""
+        self._drop_spare()
+        self._spare = process
 
     def backward(self, search: Search, bound: int) -> Iterator[Match]:
         """All matches before `bound`, last first. Snapshots are made and go meanwhile; the current process stays."""
@@ -185,8 +249,7 @@ class Motion:
             except BaseException:
                 scout.kill()
                 raise
-            self._drop_spare()
-            self._spare = scout
+            self.give_back(scout)
             return legs
 
     def _advance_to(self, process: ReplayProcess, tick: int) -> None:
@@ -196,7 +259,13 @@ class Motion:
                 raise BeyondTheEnd(f"the recording ends at tick {stopped.tick}")
 
     def _run(
-        self, process: ReplayProcess, until: int, search: Search, action: Action, legs: list[_Leg] | tuple[()]
+        self,
+        process: ReplayProcess,
+        until: int,
+        search: Search,
+        action: Action,
+        legs: list[_Leg] | tuple[()],
+        raise_here: bool = True,
     ) -> Stopped:
         """Legs up to a match, the end, or `until`; appends them to `legs`. Leaves snapshots on the way."""
         places = self.snapshots.dense_places(process.tick, until) if until != TO_THE_END else []
@@ -205,7 +274,9 @@ class Motion:
             start = process.tick
             goal = min([until, self._leg_end(start), *(place for place in places if place > start)])
             began = time.monotonic()
-            stopped = process.run(goal, search.want, search.max_depth, action, search.thread)
+            want = search.want | (Want.RAISE_HERE if raise_here and search.raises else 0)
+            raise_here = True  # a later leg begins where no one has been
+            stopped = process.run(goal, want, search.max_depth, action, search.thread)
             if isinstance(legs, list):
                 legs.append(_Leg(start, stopped))
             if self._is_final(stopped) or stopped.tick >= until:

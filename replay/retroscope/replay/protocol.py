@@ -43,7 +43,8 @@ class Want(IntFlag):
     SHALLOW = 2  # a line with depth <= max_depth
     LINE = 4
     RAISE = 8
-    VISIBLE = 0x100  # of lines, only those of the user's own code
+    VISIBLE = 0x100  # of lines and raises, only those of the user's own code; breakpoints count everywhere
+    RAISE_HERE = 0x200  # also what the line raises at which the run begins
 
 
 class Action(IntEnum):

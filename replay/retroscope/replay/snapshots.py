@@ -43,6 +43,9 @@ class SnapshotStore:
     def __len__(self) -> int:
         return len(self._ticks)
 
+    def __iter__(self) -> Iterator[ReplayProcess]:
+        return iter(tuple(self._processes))
+
     @property
     def ticks(self) -> tuple[int, ...]:
         return tuple(self._ticks)

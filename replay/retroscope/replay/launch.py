@@ -1,0 +1,118 @@
+"""Starting the root replay process of a recording. Linux only: streams travel in sealed memory files."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import marshal
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from retroscope.replay.interpreter import find_interpreter
+from retroscope.replay.moments import ReplayError
+from retroscope.replay.process import ProcessDied, ReplayProcess
+from retroscope.replay.recording import Recording, Start
+
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+class Launcher:
+    """Starts root processes of one recording; decodes its stream once. `close` lets the stream go."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._start = recording.start
+        self._executable = find_interpreter(self._start, recording.path)
+        self._stream = os.memfd_create("retroscope-stream", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._children: list[subprocess.Popen[bytes]] = []
+        try:
+            recording.flat(self._stream)
+            fcntl.fcntl(self._stream, fcntl.F_ADD_SEALS, _SEALS)
+        except BaseException:
+            os.close(self._stream)
+            raise
+
+    def launch(self) -> ReplayProcess:
+        """A new root, waiting at tick 0."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stream = os.open(f"/proc/self/fd/{self._stream}", os.O_RDONLY | os.O_CLOEXEC)
+        config = os.memfd_create("retroscope-configuration", os.MFD_CLOEXEC)
+        errors = os.memfd_create("retroscope-errors", os.MFD_CLOEXEC)
+        try:
+            os.write(config, marshal.dumps(self._configuration(theirs.fileno())))
+            os.lseek(config, 0, os.SEEK_SET)
+            child = subprocess.Popen(
+                [self._executable, "-S", "-P", *self._start.flags, _startup(), str(stream), str(config)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+                env=_environment(self._start), pass_fds=(stream, config, theirs.fileno()), start_new_session=True,
+            )  # fmt: skip
+            self._children.append(child)
+            theirs.close()
+            return ReplayProcess.adopt(ours)
+        except ProcessDied as died:
+            ours.close()
+            raise ReplayError(f"the replay process did not start: {_complaint(errors)}") from died
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            for descriptor in (stream, config, errors):
+                os.close(descriptor)
+
+    def close(self) -> None:
+        """After the processes' own sockets were closed: waits for the roots, so that none is left as a zombie."""
+        os.close(self._stream)
+        for child in self._children:
+            try:
+                child.wait(2)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def _configuration(self, control: int) -> dict[str, object]:
+        here = Path(__file__)
+        return {
+            "mode": "replay",
+            "control_fd": control,
+            "inspector": [str(here.with_name(name)) for name in ("inspector_values.py", "inspector.py")],
+            "seed": self._start.seed,
+            "cwd": self._start.cwd,
+        }
+
+
+def launcher_of(recording: Recording) -> tuple[Callable[[], ReplayProcess], Callable[[], None]]:
+    """(start a root process, end all of it): the seam that test doubles take."""
+    launcher = Launcher(recording)
+    return launcher.launch, launcher.close
+
+
+def _startup() -> str:
+    """The file that both the recorded and the replaying interpreter start through; found, not imported."""
+    found = importlib.util.find_spec("retroscope.recorder.startup")
+    if found is None or found.origin is None:
+        raise ReplayError("this installation of retroscope has no recorder/startup.py; install it again")
+    return found.origin
+
+
+def _environment(start: Start) -> dict[bytes, bytes]:
+    """The recorded environment, with the hash seed that was in force.
+
+    Not what makes the loader of programs load other code: that would run before the seal.
+    """
+    environment = {
+        os.fsencode(name): os.fsencode(value)
+        for name, value in start.environ
+        if not name.startswith(("LD_", "GLIBC_")) and name not in ("PYTHONHOME", "PYTHONPLATLIBDIR")
+    }
+    environment[b"PYTHONHASHSEED"] = str(start.seed).encode()
+    return environment
+
+
+def _complaint(errors: int) -> str:
+    """The last line that the interpreter wrote to its standard error."""
+    os.lseek(errors, 0, os.SEEK_SET)
+    lines = os.read(errors, 1 << 16).decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it ended without a word"

@@ -1,0 +1,138 @@
+"""What the controller needs to know of one recorded process before and while it is replayed."""
+
+from __future__ import annotations
+
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+
+from retroscope.replay.moments import InputId, OutputChunk, ReplayError
+from retroscope.trace import Kind, TraceReader, open_trace
+
+_STREAMS = {1: "stdout", 2: "stderr"}
+
+
+@dataclass(frozen=True)
+class Start:
+    """The START record: how the process was started."""
+
+    executable: str
+    version: str
+    hexversion: int
+    argv: tuple[str, ...]
+    flags: tuple[str, ...]
+    cwd: str
+    seed: int
+    environ: tuple[tuple[str, str], ...]
+
+    @property
+    def minor(self) -> str:
+        """The version as people say it, for example 3.11."""
+        return f"{self.hexversion >> 24}.{self.hexversion >> 16 & 0xFF}"
+
+
+class Recording:
+    """One process of an open trace."""
+
+    def __init__(self, path: str, process: int | None = None) -> None:
+        self._trace: TraceReader = open_trace(path)
+        self.path = path
+        try:
+            processes = self._trace.processes()
+            wanted = processes[0].id if process is None else process
+            known = {each.id: each for each in processes}
+            if wanted not in known:
+                raise ReplayError(f"{path} has no process {wanted}; it has {', '.join(map(str, sorted(known)))}")
+            self.process = known[wanted]
+        except BaseException:
+            self._trace.close()
+            raise
+
+    def close(self) -> None:
+        self._trace.close()
+
+    @property
+    def inputs(self) -> int:
+        """Records in the stream of the process."""
+        return self.process.records
+
+    @property
+    def cut_off(self) -> str | None:
+        """Why the record ends before the program did, for a sentence; None when it is complete."""
+        if self.process.stopped:
+            return self.process.stopped
+        if self.process.ended == "signal":
+            return f"the process was killed by signal {self.process.number}"
+        if self.process.ended == "running":
+            return "the program is still running"
+        return "the end was not seen" if self.process.ended == "lost" else None
+
+    @cached_property
+    def start(self) -> Start:
+        """Raises ReplayError when the process was cut off before it had begun."""
+        for record in self._trace.records(self.process.id):
+            if record.kind == Kind.START:
+                return _start_from(record.value(), self.path)
+        raise ReplayError(f"{self.path} ends before the program started; record it again")
+
+    def flat(self, descriptor: int) -> int:
+        return self._trace.flat(self.process.id, descriptor)
+
+    def source_paths(self) -> list[str]:
+        return list(dict.fromkeys(source.path for source in self._trace.sources()))
+
+    def source(self, path: str) -> str | None:
+        """The text as recorded, decoded as Python would; None when it is not in the trace."""
+        try:
+            content = self._trace.source(path)
+        except KeyError:
+            return None
+        try:
+            encoding, _ = tokenize.detect_encoding(BytesIO(content).readline)
+            return content.decode(encoding, "replace").replace("\r\n", "\n")
+        except (SyntaxError, LookupError):
+            return content.decode("utf-8", "replace")
+
+    def output(self, before: InputId) -> Iterator[OutputChunk]:
+        """What the process wrote in records below `before`."""
+        for output in self._trace.output(self.process.id):
+            if output.record >= before:
+                return
+            yield OutputChunk(_STREAMS.get(output.descriptor, "stdout"), output.data, InputId(output.record))
+
+    def input_lines(self, first: int) -> Iterator[tuple[int, str, str]]:
+        """(number, callable or kind, value) of each record from `first` on."""
+        for record in self._trace.records(self.process.id, first):
+            yield record.index, record.name or record.kind_name, _shown(record.value())
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+def _start_from(value: object, path: str) -> Start:
+    if not isinstance(value, dict):
+        raise ReplayError(f"{path} does not say how the program was started; record it again")
+
+    def text(name: str) -> str:
+        found = value.get(name)
+        return found if isinstance(found, str) else ""
+
+    def number(name: str) -> int:
+        found = value.get(name)
+        return found if isinstance(found, int) else 0
+
+    def texts(name: str) -> tuple[str, ...]:
+        found = value.get(name)
+        return tuple(map(str, found)) if isinstance(found, (list, tuple)) else ()
+
+    environ = value.get("environ")
+    pairs = [pair for pair in environ if isinstance(pair, (list, tuple))] if isinstance(environ, (list, tuple)) else []
+    return Start(
+        executable=text("executable"), version=text("version"), hexversion=number("hexversion"), argv=texts("argv"),
+        flags=texts("flags"), cwd=text("cwd"), seed=number("seed"),
+        environ=tuple((str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2),
+    )  # fmt: skip
