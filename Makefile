@@ -28,7 +28,7 @@ bench: bare ## measure recording and replay against plain Python
 
 docs: setup ## build the documentation into build/docs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check mkdocs
-	@$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/docs && echo build/docs/index.html
+	@$(BIN)/python -m mkdocs build --strict --site-dir build/docs && echo build/docs/index.html
 
 asan: ## run the tests of the C core under AddressSanitizer and UBSan
 	@$(PYTHON) tools/sanitize.py $(TESTS)
