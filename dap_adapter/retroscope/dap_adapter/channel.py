@@ -51,7 +51,7 @@ class PacketReader:
         return self._raw.read(size)
 
     def close(self) -> None:
-        self._raw.close()
+        """Nothing: closing a buffered stream waits for the thread that reads from it, which waits for the client."""
 
 
 class Channel:

@@ -55,7 +55,6 @@ def description(moment: Moment, last_tick: int | None) -> str:
 
 
 def position(moment: Moment, last_tick: int | None) -> str:
-    """For example "tick 123 of 456 (in the past)"."""
+    """For example "tick 123 of 456 (in the past)"; at the last tick too, because its line has not run yet there."""
     place = f"tick {moment.tick}" if last_tick is None else f"tick {moment.tick} of {last_tick}"
-    at_end = moment.reason is StopReason.END or (last_tick is not None and moment.tick >= last_tick)
-    return place if at_end else f"{place} (in the past)"
+    return place if moment.reason is StopReason.END else f"{place} (in the past)"
