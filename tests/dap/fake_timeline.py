@@ -90,14 +90,14 @@ class FakeTimeline:
     def __post_init__(self) -> None:
         self.program: Sequence[str] = self.script.program
         self.last_tick: Tick | None = Tick(len(self.script.points))
-        self.now = self._moment(0, StopReason.ENTRY)
+        self.now = self._moment(1, StopReason.ENTRY)
 
     @classmethod
     def open(cls, trace: Path) -> FakeTimeline:
         try:
             return cls(pickle.loads(trace.read_bytes()))
         except pickle.UnpicklingError:
-            raise ReplayError("it is not a trace of Retroscope") from None
+            raise ReplayError(f"{trace} is not a trace of Retroscope") from None
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +111,7 @@ class FakeTimeline:
     # motion
 
     def goto(self, tick: Tick) -> Moment:
-        if not 0 <= tick <= len(self.script.points):
+        if not 1 <= tick <= len(self.script.points):
             raise ReplayError(f"tick {tick} is not in this recording, which ends at tick {len(self.script.points)}")
         return self._arrive(tick, StopReason.GOTO)
 
@@ -177,7 +177,7 @@ class FakeTimeline:
                 return self._arrive(tick, StopReason.INTERRUPTED)
         if direction > 0:
             return self._arrive(len(self.script.points), StopReason.END, text="the program ended here")
-        return self._arrive(0, StopReason.BEGINNING, text="this is the beginning of the recording")
+        return self._arrive(1, StopReason.BEGINNING, text="this is the beginning of the recording")
 
     def _hits(self, point: Point) -> tuple[int, ...]:
         level = point.levels[0]

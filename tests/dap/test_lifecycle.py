@@ -155,7 +155,7 @@ def test_an_interpreter_without_retroscope_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "there is no recording at"), (b"some text", "cannot be replayed: it is not a trace")],
+    [(None, "there is no recording at"), (b"some text", "trace.db is not a trace of Retroscope")],
 )
 def test_a_failed_attach_says_why(client: Client, tmp_path: Path, content: bytes | None, sentence: str) -> None:
     trace = tmp_path / "trace.db"

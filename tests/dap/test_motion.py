@@ -61,7 +61,7 @@ def test_every_stop_says_where_in_time_it_is(client: Client, fine: Path) -> None
     assert go(client, "next")["description"] == f"tick 2 of {total} (in the past)"
     assert go(client, "continue")["description"] == f"end of the recording, tick {total} of {total}"
     assert go(client, "reverseContinue")["description"] == (
-        f"beginning of the recording, tick 0 of {total} (in the past)"
+        f"beginning of the recording, tick 1 of {total} (in the past)"
     )
 
 

@@ -45,7 +45,7 @@ class Completion:
         thing, prefix = match["object"], match["prefix"]
         if not thing and not prefix:
             return []
-        pool = f"dir({thing})" if thing else "{*locals(), *globals(), *dir(__builtins__)}"
+        pool = f"dir({thing})" if thing else "{*locals(), *globals(), *__import__('builtins').__dict__}"
         hidden = "" if prefix.startswith("_") else " and not name.startswith('_')"
         chosen = f"sorted(filter(lambda name: name.startswith({prefix!r}){hidden}, {pool}))"
         answer = self._session.timeline.evaluate(chosen, frame)

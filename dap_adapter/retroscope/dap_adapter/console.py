@@ -18,7 +18,7 @@ from retroscope.dap_adapter.inspection import Inspection, bottom_line
 from retroscope.dap_adapter.motion import Journey, Motion, to_entry
 from retroscope.dap_adapter.session import Session
 from retroscope.dap_adapter.stops import position
-from retroscope.replay.moments import FrameId, InputId, Tick
+from retroscope.replay.moments import FrameId, InputId, StopReason, Tick
 
 WORD = re.compile(r"([A-Za-z]\w*(?:-\w+)*)(?:\s+(.*))?", re.DOTALL)
 
@@ -96,14 +96,18 @@ class Console:
 
     def journey(self, typed: Typed) -> Journey | None:
         """The motion a command asks for; None when it asks for none."""
-        return goto(typed.argument) if typed.word == "goto" else JOURNEYS.get(typed.word)
+        if typed.word != "goto":
+            return JOURNEYS.get(typed.word)
+        return to_entry(self._session.entry) if typed.argument == "entry" else goto(typed.argument)
 
     def travel(self, typed: Typed, journey: Journey) -> None:
         """Moves, and says in the console where that led."""
         self._motion.announce()
         moment = self._motion.move(journey, resumable=typed.word in ("continue", "reverse-continue"))
-        said = f"{moment.text}\n" if moment.text else ""
-        self._session.say(f"{said}{self._tick()}")
+        already_said = moment.reason in (StopReason.DIVERGED, StopReason.INTERRUPTED)
+        if moment.text and not already_said:
+            self._session.say(moment.text)
+        self._session.say(self._tick())
 
     def answer(self, typed: Typed) -> str:
         """What to print for a command that is neither a motion nor `print`."""
@@ -140,13 +144,11 @@ class Console:
 
 
 def goto(argument: str) -> Journey:
-    """The motion to a place named as `goto` names places."""
+    """The motion to a tick, an input, the end or the failure."""
     if argument == "end":
         return lambda timeline: timeline.goto_end()
     if argument == "failure":
         return lambda timeline: timeline.goto_failure()
-    if argument == "entry":
-        return to_entry
     number = int(re.sub(r"[^0-9]", "", argument))
     if argument.startswith("input"):
         return lambda timeline: timeline.goto_input(InputId(number))

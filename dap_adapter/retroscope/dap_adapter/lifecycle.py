@@ -22,9 +22,10 @@ from retroscope.dap_adapter.recording import RecordCommand, Recording, new_trace
 from retroscope.dap_adapter.session import Body, Handler, Reply, Request, Session, UrgentHandler
 from retroscope.replay.api import TimelineApi
 from retroscope.replay.moments import Moment, ReplayError
+from retroscope.trace import TraceError
 
 OpenTimeline = Callable[[Path], TimelineApi]
-"""Opens a trace; raises ReplayError or OSError with a sentence for the user."""
+"""Opens a trace; raises ReplayError, TraceError or OSError."""
 
 CAPABILITIES = {
     "supportsConfigurationDoneRequest": True,
@@ -135,8 +136,10 @@ class Lifecycle:
     def _open(self, trace: Path, view: View) -> None:
         try:
             timeline = self._open_timeline(trace)
-        except (ReplayError, OSError) as error:
-            raise RequestFailed(f"{trace} cannot be replayed: {error}", show_user=True) from None
+        except (ReplayError, TraceError) as error:
+            raise RequestFailed(str(error), show_user=True) from None
+        except OSError as error:
+            raise RequestFailed(f"{trace} cannot be opened: {error.strerror or error}", show_user=True) from None
         timeline.visible_only = view.just_my_code
         self._session.open(timeline)
         self._first_stop = lambda: self._stop_first(view.stop_at)
@@ -155,7 +158,7 @@ class Lifecycle:
                     return timeline.goto_failure()
                 except ReplayError as none:
                     self._session.say(f"{none}; stopping at the entry")
-            return to_entry(timeline)
+            return to_entry(self._session.entry)(timeline)
 
         self._motion.move(journey)
 

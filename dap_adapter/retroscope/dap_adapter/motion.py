@@ -13,7 +13,7 @@ from retroscope.dap_adapter.output import RecordedOutput
 from retroscope.dap_adapter.session import Handler, Reply, Request, Session, UrgentHandler
 from retroscope.dap_adapter.stops import stopped_body
 from retroscope.replay.api import TimelineApi
-from retroscope.replay.moments import Moment, ReplayError, StopReason, Tick
+from retroscope.replay.moments import Diverged, Moment, ReplayError, StopReason
 
 Journey = Callable[[TimelineApi], Moment]
 """A motion of the timeline."""
@@ -31,11 +31,13 @@ RESUMABLE = frozenset({"continue", "reverseContinue"})
 """Motions that can be broken off for a change of breakpoints and taken up again with the same meaning."""
 
 
-def to_entry(timeline: TimelineApi) -> Moment:
-    """The first line of the program, or of the user's part of it."""
-    timeline.goto(Tick(0))
-    moment = timeline.step()
-    return replace(moment, reason=StopReason.ENTRY) if moment.reason is StopReason.STEP else moment
+def to_entry(entry: Moment) -> Journey:
+    """To where the timeline stood at first."""
+
+    def journey(timeline: TimelineApi) -> Moment:
+        return entry if timeline.now == entry else replace(timeline.goto(entry.tick), reason=entry.reason)
+
+    return journey
 
 
 class Motion:
@@ -79,16 +81,16 @@ class Motion:
             try:
                 arrived.append(journey(timeline))
             except ReplayError as error:
-                now = timeline.now
-                arrived.append(Moment(now.tick, now.input, now.thread, StopReason.DIVERGED, str(error)))
+                diverged = isinstance(error, Diverged)
+                reason = StopReason.DIVERGED if diverged else StopReason.INTERRUPTED
+                arrived.append(replace(timeline.now, reason=reason, text=str(error)))
+                self._session.say(str(error), "stderr")
 
         self._session.interruption.during(timeline.interrupt, work, resumable=resumable)
         return arrived[0]
 
     def tell(self, moment: Moment) -> None:
         """Sends the `stopped` event of a moment."""
-        if moment.reason is StopReason.DIVERGED and moment.text:
-            self._session.say(moment.text, "stderr")
         body = stopped_body(self._session.timeline, moment, self._breakpoints.function_ids())
         self._session.channel.event("stopped", body)
 

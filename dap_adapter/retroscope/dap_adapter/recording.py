@@ -63,6 +63,7 @@ class Recording:
             raise RequestFailed(f"{command[0]} cannot be started: {error.strerror}", show_user=True) from None
         assert self._child.stdout is not None and self._child.stderr is not None
         self.last_error_line = ""
+        self._stopping = False
         self._pumps = [
             _pump(self._child.stdout, lambda text: sink("stdout", text)),
             _pump(self._child.stderr, lambda text: self._keep_error(text, sink)),
@@ -85,6 +86,9 @@ class Recording:
 
     def stop(self) -> None:
         """Ends the program whatever it does; returns at once, the asking goes on in the background."""
+        if self._stopping:
+            return
+        self._stopping = True
         threading.Thread(target=self._insist, name="stop the program", daemon=True).start()
 
     def _insist(self) -> None:

@@ -21,7 +21,7 @@ from retroscope.dap_adapter.arguments import Arguments
 from retroscope.dap_adapter.channel import Channel, NotDap
 from retroscope.dap_adapter.failure import RequestFailed
 from retroscope.replay.api import TimelineApi
-from retroscope.replay.moments import ReplayError
+from retroscope.replay.moments import Moment, ReplayError
 
 Body = Mapping[str, Any]
 Request = dict[str, Any]
@@ -31,6 +31,11 @@ SERVED_DURING_MOTION = frozenset(
     {"setBreakpoints", "setFunctionBreakpoints", "setExceptionBreakpoints", "threads", "source", "loadedSources"}
 )
 """Requests a client may send while the program runs, and whose answer it needs before it stops again."""
+
+
+STOP_ATTEMPTS = 5
+STOP_INTERVAL = 0.1
+"""Seconds between two attempts to stop the work under way; the client's next request is not read meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._ended = threading.Condition(self._lock)
         self._stop: Callable[[], None] | None = None
         self._resumable = False
         self._for_good = False
@@ -75,17 +81,24 @@ class Interruption:
         finally:
             with self._lock:
                 self._stop = None
+                self._ended.notify_all()
 
     def for_good(self) -> None:
-        with self._lock:
-            if self._stop is not None:
-                self._for_good = True
-                self._stop()
+        self._end(only_resumable=False)
 
     def briefly(self) -> None:
+        self._end(only_resumable=True)
+
+    def _end(self, *, only_resumable: bool) -> None:
+        """Asks more than once: a motion that is just beginning clears what was asked before it began."""
         with self._lock:
-            if self._stop is not None and self._resumable:
+            for _ in range(STOP_ATTEMPTS):
+                if self._stop is None or (only_resumable and not self._resumable):
+                    return
+                self._for_good |= not only_resumable
                 self._stop()
+                if self._ended.wait(STOP_INTERVAL):
+                    return
 
     @property
     def was_brief(self) -> bool:
@@ -107,6 +120,7 @@ class Session:
         self.over = False
         """Set once the client's leave has been served: nothing more is taken from the queue."""
         self._timeline: TimelineApi | None = None
+        self._entry: Moment | None = None
         self._handlers: dict[str, Handler] = {}
         self._urgent: dict[str, UrgentHandler] = {"cancel": self._cancel}
         self._waiting: queue.Queue[Request | None] = queue.Queue()
@@ -128,6 +142,14 @@ class Session:
         if self._timeline is not None:
             raise RequestFailed("this session has a recording open already")
         self._timeline = timeline
+        self._entry = timeline.now
+
+    @property
+    def entry(self) -> Moment:
+        """Where the timeline stood when it was opened: before the first line of the program's own code."""
+        if self._entry is None:
+            raise RequestFailed("no recording is open yet: send launch or attach first")
+        return self._entry
 
     def line_to_client(self, line: int) -> int:
         return line if self.client.get("linesStartAt1", True) else line - 1

@@ -94,7 +94,7 @@ class Sources:
         return self._by_real_path
 
     def _state(self, path: str) -> str:
-        """Returns "same", "nowhere", or how the file on disk differs from the recording; looked at anew when it changes."""
+        """Returns "same", "nowhere", or how the file differs from the recording; looked at anew when it changes."""
         stamp = _stamp(path)
         known = self._compared.get(path)
         if known is None or known[0] != stamp:
