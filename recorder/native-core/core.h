@@ -5,8 +5,28 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdint.h>
+
+enum core_mode { MODE_OFF, MODE_RECORD, MODE_REPLAY };
+
+/* What this process does at the boundary. Changes only at start-up, at a fork and when recording ends. */
+extern int core_mode;
+
+/* Above 0: this thread runs our own code or is inside a boundary call; nothing is recorded, checked or counted. */
+extern __thread int core_hidden;
+
+/* Enter and leave hidden code; they nest. */
+void core_hide(void);
+void core_show(void);
+
 /* Each topic adds its Python-visible functions to the module: 0, or -1 with an exception set. */
 int consumer_register(PyObject *module);
+int scan_register(PyObject *module);
 int control_register(PyObject *module);
+int startup_register(PyObject *module);
+int boundary_register(PyObject *module);
+int identity_register(PyObject *module);
+int address_register(PyObject *module);
+int collector_register(PyObject *module);
 
 #endif

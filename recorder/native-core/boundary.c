@@ -1,0 +1,505 @@
+#include "boundary.h"
+#include "trampolines.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <structmember.h>
+
+static boundary_entry *entries[TRAMPOLINES + 1]; /* index 0 is the recorder itself */
+static unsigned used = 1;
+
+PyObject *trampoline_land(unsigned index, PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    const boundary_call call = {self, args, nargs, kwnames};
+    return boundary_dispatch(entries[index], &call);
+}
+
+static PyObject *cross(boundary_entry *entry, const boundary_call *call)
+{
+    return core_mode == MODE_RECORD ? record_call(entry, call) : replay_call(entry, call);
+}
+
+/* --- what may stand between a call and the crossing ---------------------------------------------- */
+
+static bool wrap_is_due(const boundary_entry *entry, const boundary_call *call)
+{
+    if (entry->member) {
+        PyObject *value = *(PyObject **)((char *)call->self + entry->member->offset);
+        return value && value != Py_None;
+    }
+    if (call->nargs > entry->index)
+        return call->args[entry->index] != Py_None;
+    return call->kwnames && PyTuple_GET_SIZE(call->kwnames) > 0;
+}
+
+/* What a wrap function calls to cross after all: (self, *args, **kwargs). */
+static PyObject *cross_from_wrap(PyObject *capsule, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    boundary_entry *entry = PyCapsule_GetPointer(capsule, NULL);
+    if (!entry || nargs < 1)
+        return PyErr_Format(PyExc_TypeError, "self is missing");
+    const boundary_call call = {args[0], args + 1, nargs - 1, kwnames};
+    core_show();
+    PyObject *result = cross(entry, &call);
+    core_hide();
+    return result;
+}
+
+static PyMethodDef cross_definition = {"call", (PyCFunction)(void (*)(void))cross_from_wrap,
+                                       METH_FASTCALL | METH_KEYWORDS, NULL};
+
+static PyObject *call_wrap(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *capsule = PyCapsule_New(entry, NULL, NULL);
+    PyObject *crossing = capsule ? PyCFunction_New(&cross_definition, capsule) : NULL;
+    PyObject *result = crossing ? boundary_adapt(entry->wrap, crossing, call) : NULL;
+    Py_XDECREF(crossing);
+    Py_XDECREF(capsule);
+    return result;
+}
+
+static PyObject *call_hook(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *result = entry->original(entry, call);
+    PyObject *done = result ? boundary_adapt(entry->encode, result, call) : NULL;
+    if (!done)
+        Py_CLEAR(result);
+    Py_XDECREF(done);
+    return result;
+}
+
+PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call)
+{
+    if (core_mode == MODE_OFF || core_hidden)
+        return entry->original(entry, call);
+    if (entry->when) {
+        PyObject *answer = boundary_adapt(entry->when, NULL, call);
+        int crosses = answer ? PyObject_IsTrue(answer) : -1;
+        Py_XDECREF(answer);
+        if (crosses < 0)
+            return NULL;
+        if (!crosses)
+            return entry->original(entry, call);
+    }
+    if (entry->policy == POLICY_HOOK)
+        return call_hook(entry, call);
+    if (entry->wrap && wrap_is_due(entry, call))
+        return call_wrap(entry, call);
+    return cross(entry, call);
+}
+
+PyObject *boundary_name(unsigned id)
+{
+    return id && id < used ? entries[id]->name : NULL;
+}
+
+/* --- calling what was there before ------------------------------------------------------------- */
+
+static PyObject *args_tuple(const boundary_call *call)
+{
+    PyObject *tuple = PyTuple_New(call->nargs);
+    for (Py_ssize_t i = 0; tuple && i < call->nargs; i++)
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(call->args[i]));
+    return tuple;
+}
+
+/* NULL without an exception when there are no keywords. */
+static PyObject *kwargs_dict(const boundary_call *call)
+{
+    Py_ssize_t n = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
+    PyObject *dict = n ? PyDict_New() : NULL;
+    for (Py_ssize_t i = 0; dict && i < n; i++)
+        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(call->kwnames, i), call->args[call->nargs + i]) < 0)
+            Py_CLEAR(dict);
+    return dict;
+}
+
+static int no_keywords(const PyMethodDef *def, const boundary_call *call)
+{
+    if (!call->kwnames || PyTuple_GET_SIZE(call->kwnames) == 0)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%.200s() takes no keyword arguments", def->ml_name);
+    return -1;
+}
+
+static int wants_exactly(const PyMethodDef *def, const boundary_call *call, Py_ssize_t n, const char *words)
+{
+    if (no_keywords(def, call) < 0)
+        return -1;
+    if (call->nargs == n)
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%.200s() takes %s (%zd given)", def->ml_name, words, call->nargs);
+    return -1;
+}
+
+static PyObject *call_with_tuple(const PyMethodDef *def, const boundary_call *call)
+{
+    if (!(def->ml_flags & METH_KEYWORDS) && no_keywords(def, call) < 0)
+        return NULL;
+    PyObject *args = args_tuple(call);
+    PyObject *kwargs = args ? kwargs_dict(call) : NULL;
+    PyObject *result = NULL;
+    if (args && !PyErr_Occurred()) {
+        if (def->ml_flags & METH_KEYWORDS)
+            result = ((PyCFunctionWithKeywords)(void (*)(void))def->ml_meth)(call->self, args, kwargs);
+        else
+            result = def->ml_meth(call->self, args);
+    }
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    return result;
+}
+
+static PyObject *original_method(boundary_entry *entry, const boundary_call *call)
+{
+    const PyMethodDef *def = entry->was.method;
+    void (*function)(void) = (void (*)(void))def->ml_meth;
+    switch (def->ml_flags & (METH_VARARGS | METH_FASTCALL | METH_NOARGS | METH_O | METH_KEYWORDS | METH_METHOD)) {
+    case METH_NOARGS:
+        return wants_exactly(def, call, 0, "no arguments") < 0 ? NULL : def->ml_meth(call->self, NULL);
+    case METH_O:
+        return wants_exactly(def, call, 1, "exactly one argument") < 0 ? NULL : def->ml_meth(call->self, call->args[0]);
+    case METH_FASTCALL:
+        return no_keywords(def, call) < 0 ? NULL : ((_PyCFunctionFast)function)(call->self, call->args, call->nargs);
+    case METH_FASTCALL | METH_KEYWORDS:
+        return ((_PyCFunctionFastWithKeywords)function)(call->self, call->args, call->nargs, call->kwnames);
+    case METH_METHOD | METH_FASTCALL | METH_KEYWORDS:
+        return ((PyCMethod)function)(call->self, entry->type, call->args, (size_t)call->nargs, call->kwnames);
+    default:
+        return call_with_tuple(def, call);
+    }
+}
+
+static PyObject *original_getter(boundary_entry *entry, const boundary_call *call)
+{
+    return entry->was.getset->get(call->self, entry->was.getset->closure);
+}
+
+static PyObject *original_function(boundary_entry *entry, const boundary_call *call)
+{
+    Py_ssize_t named = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
+    PyObject *small[8], **args = small;
+    Py_ssize_t n = call->nargs + named + 1;
+    if (n > 8 && !(args = PyMem_Malloc((size_t)n * sizeof *args)))
+        return PyErr_NoMemory();
+    args[0] = call->self;
+    memcpy(args + 1, call->args, (size_t)(n - 1) * sizeof *args);
+    PyObject *result = PyObject_Vectorcall(entry->was.function, args, (size_t)call->nargs + 1, call->kwnames);
+    if (args != small)
+        PyMem_Free(args);
+    return result;
+}
+
+static PyObject *original_init(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *args = args_tuple(call);
+    PyObject *kwargs = args ? kwargs_dict(call) : NULL;
+    PyObject *result = NULL;
+    if (args && !PyErr_Occurred() && entry->was.init(call->self, args, kwargs) == 0)
+        result = Py_NewRef(Py_None);
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    return result;
+}
+
+static PyObject *original_new(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *args = args_tuple(call);
+    PyObject *kwargs = args ? kwargs_dict(call) : NULL;
+    PyObject *result = NULL;
+    if (args && !PyErr_Occurred())
+        result = entry->was.new_((PyTypeObject *)call->self, args, kwargs);
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    return result;
+}
+
+/* tp_iternext may return NULL without an exception: the end, told to the dispatcher as StopIteration. */
+static PyObject *original_unary(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *result = entry->was.unary(call->self);
+    if (!result && !PyErr_Occurred())
+        PyErr_SetNone(PyExc_StopIteration);
+    return result;
+}
+
+PyObject *boundary_adapt(PyObject *adapter, PyObject *value, const boundary_call *call)
+{
+    core_hide();
+    PyObject *args = args_tuple(call);
+    PyObject *kwargs = args ? kwargs_dict(call) : NULL;
+    PyObject *result = NULL;
+    if (args && !PyErr_Occurred()) {
+        PyObject *all[] = {value, call->self ? call->self : Py_None, args, kwargs ? kwargs : Py_None};
+        result = value ? PyObject_Vectorcall(adapter, all, 4, NULL) : PyObject_Vectorcall(adapter, all + 1, 3, NULL);
+    }
+    Py_XDECREF(args);
+    Py_XDECREF(kwargs);
+    core_show();
+    return result;
+}
+
+/* --- slots ------------------------------------------------------------------------------------- */
+
+/* The entry of the nearest base of `type` whose slot is patched; the slot functions below are only
+ * installed where there is one. */
+static boundary_entry *slot_entry(PyTypeObject *type, boundary_original original)
+{
+    for (; type; type = type->tp_base)
+        for (unsigned i = 1; i < used; i++)
+            if (entries[i]->type == type && entries[i]->original == original)
+                return entries[i];
+    Py_FatalError("retroscope: a patched slot without an entry");
+}
+
+static PyObject *dispatch_tuple(boundary_entry *entry, PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    Py_ssize_t n = PyTuple_GET_SIZE(args), named = kwargs ? PyDict_GET_SIZE(kwargs) : 0;
+    if (!named) {
+        const boundary_call call = {self, ((PyTupleObject *)args)->ob_item, n, NULL};
+        return boundary_dispatch(entry, &call);
+    }
+    PyObject *names = PyTuple_New(named);
+    PyObject **all = names ? PyMem_Malloc((size_t)(n + named) * sizeof *all) : NULL;
+    if (!all) {
+        Py_XDECREF(names);
+        return PyErr_NoMemory();
+    }
+    memcpy(all, ((PyTupleObject *)args)->ob_item, (size_t)n * sizeof *all);
+    PyObject *key, *value;
+    Py_ssize_t at = 0, i = 0;
+    while (PyDict_Next(kwargs, &at, &key, &value)) {
+        PyTuple_SET_ITEM(names, i, Py_NewRef(key));
+        all[n + i++] = value;
+    }
+    const boundary_call call = {self, all, n, names};
+    PyObject *result = boundary_dispatch(entry, &call);
+    PyMem_Free(all);
+    Py_DECREF(names);
+    return result;
+}
+
+static int slot_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *result = dispatch_tuple(slot_entry(Py_TYPE(self), original_init), self, args, kwargs);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static PyObject *slot_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    return dispatch_tuple(slot_entry(type, original_new), (PyObject *)type, args, kwargs);
+}
+
+static PyObject *slot_iternext(PyObject *self)
+{
+    const boundary_call call = {self, NULL, 0, NULL};
+    PyObject *result = boundary_dispatch(slot_entry(Py_TYPE(self), original_unary), &call);
+    if (!result && PyErr_ExceptionMatches(PyExc_StopIteration))
+        PyErr_Clear();
+    return result;
+}
+
+/* Subtypes that inherited the slot before we came. */
+static void replace_slot(PyTypeObject *type, size_t offset, void *was, void *now)
+{
+    void **slot = (void **)((char *)type + offset);
+    if (*slot != was)
+        return;
+    *slot = now;
+    PyObject *subclasses = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
+    for (Py_ssize_t i = 0; subclasses && i < PyList_GET_SIZE(subclasses); i++)
+        replace_slot((PyTypeObject *)PyList_GET_ITEM(subclasses, i), offset, was, now);
+    if (!subclasses)
+        PyErr_Clear();
+    Py_XDECREF(subclasses);
+}
+
+static int patch_slot(boundary_entry *entry, PyTypeObject *type, const char *name)
+{
+    size_t offset;
+    void *now;
+    if (strcmp(name, "__init__") == 0) {
+        offset = offsetof(PyTypeObject, tp_init), now = (void *)slot_init, entry->original = original_init;
+    } else if (strcmp(name, "__new__") == 0) {
+        offset = offsetof(PyTypeObject, tp_new), now = (void *)slot_new, entry->original = original_new;
+    } else if (strcmp(name, "__next__") == 0) {
+        offset = offsetof(PyTypeObject, tp_iternext), now = (void *)slot_iternext, entry->original = original_unary;
+    } else {
+        PyErr_Format(PyExc_ValueError, "no such slot: %s", name);
+        return -1;
+    }
+    void *was = *(void **)((char *)type + offset);
+    if (!was || was == now) {
+        PyErr_Format(PyExc_TypeError, "%.100s has no %s of its own", type->tp_name, name);
+        return -1;
+    }
+    entry->was.init = (initproc)was;
+    entry->type = type;
+    replace_slot(type, offset, was, now);
+    PyObject *dict = PyObject_GetAttrString((PyObject *)type, "__dict__");
+    PyObject *wrapper = dict ? PyMapping_GetItemString(dict, name) : NULL;
+    if (wrapper && Py_IS_TYPE(wrapper, &PyWrapperDescr_Type))
+        ((PyWrapperDescrObject *)wrapper)->d_wrapped = now;
+    PyErr_Clear();
+    Py_XDECREF(wrapper);
+    Py_XDECREF(dict);
+    return 0;
+}
+
+/* --- patching ---------------------------------------------------------------------------------- */
+
+static PyObject *patched_getter(PyObject *self, void *closure)
+{
+    const boundary_call call = {self, NULL, 0, NULL};
+    return boundary_dispatch(closure, &call);
+}
+
+static void fill_definition(boundary_entry *entry, const char *name, const char *doc, int keep)
+{
+    entry->def.ml_name = name;
+    entry->def.ml_meth = (PyCFunction)(void (*)(void))trampolines[entry->id];
+    entry->def.ml_flags = METH_FASTCALL | METH_KEYWORDS | (keep & (METH_STATIC | METH_CLASS | METH_COEXIST));
+    entry->def.ml_doc = doc;
+}
+
+static int patch_function(boundary_entry *entry, PyCFunctionObject *function)
+{
+    PyMethodDef *was = function->m_ml;
+    fill_definition(entry, was->ml_name, was->ml_doc, was->ml_flags);
+    PyObject *sample = PyCFunction_NewEx(&entry->def, NULL, NULL);
+    if (!sample)
+        return -1;
+    entry->was.method = was;
+    entry->original = original_method;
+    entry->type = (was->ml_flags & METH_METHOD) ? ((PyCMethodObject *)function)->mm_class : NULL;
+    function->m_ml = &entry->def;
+    function->vectorcall = ((PyCFunctionObject *)sample)->vectorcall;
+    Py_DECREF(sample);
+    return 0;
+}
+
+static int patch_method(boundary_entry *entry, PyMethodDescrObject *method)
+{
+    PyMethodDef *was = method->d_method;
+    fill_definition(entry, was->ml_name, was->ml_doc, was->ml_flags);
+    PyObject *sample = Py_IS_TYPE(method, &PyMethodDescr_Type) ? PyDescr_NewMethod(PyDescr_TYPE(method), &entry->def) : NULL;
+    if (!sample && PyErr_Occurred())
+        return -1;
+    entry->was.method = was;
+    entry->original = original_method;
+    entry->type = PyDescr_TYPE(method);
+    method->d_method = &entry->def;
+    if (sample)
+        method->vectorcall = ((PyMethodDescrObject *)sample)->vectorcall;
+    Py_XDECREF(sample);
+    PyType_Modified(PyDescr_TYPE(method));
+    return 0;
+}
+
+static int patch_getset(boundary_entry *entry, PyGetSetDescrObject *getset)
+{
+    entry->was.getset = getset->d_getset;
+    entry->original = original_getter;
+    entry->type = PyDescr_TYPE(getset);
+    entry->getset = *getset->d_getset;
+    entry->getset.get = patched_getter;
+    entry->getset.closure = entry;
+    if (entry->getset.set && getset->d_getset->closure) {
+        PyErr_SetString(PyExc_TypeError, "a settable attribute with a closure cannot be patched");
+        return -1;
+    }
+    getset->d_getset = &entry->getset;
+    PyType_Modified(PyDescr_TYPE(getset));
+    return 0;
+}
+
+/* A Python function that is a method of `type` becomes a C method of the same name. */
+static int patch_python(boundary_entry *entry, PyTypeObject *type, PyObject *function, const char *name)
+{
+    fill_definition(entry, name, NULL, 0);
+    entry->original = original_function;
+    entry->was.function = Py_NewRef(function);
+    entry->type = type;
+    PyObject *method = PyDescr_NewMethod(type, &entry->def);
+    int failed = method ? PyObject_SetAttrString((PyObject *)type, name, method) : -1;
+    Py_XDECREF(method);
+    return failed;
+}
+
+static int patch_target(boundary_entry *entry, PyObject *target, PyObject *owner, const char *slot)
+{
+    if (PyCFunction_Check(target) && strcmp(slot, "__new__") != 0)
+        return patch_function(entry, (PyCFunctionObject *)target);
+    if (Py_IS_TYPE(target, &PyMethodDescr_Type) || Py_IS_TYPE(target, &PyClassMethodDescr_Type))
+        return patch_method(entry, (PyMethodDescrObject *)target);
+    if (Py_IS_TYPE(target, &PyGetSetDescr_Type))
+        return patch_getset(entry, (PyGetSetDescrObject *)target);
+    if (PyFunction_Check(target) && PyType_Check(owner))
+        return patch_python(entry, (PyTypeObject *)owner, target, slot);
+    if (PyType_Check(owner))
+        return patch_slot(entry, (PyTypeObject *)owner, slot);
+    PyErr_Format(PyExc_TypeError, "a %.100s cannot be put behind the boundary", Py_TYPE(target)->tp_name);
+    return -1;
+}
+
+static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"target", "owner", "attribute", "name", "policy", "index", "descriptor",
+                            "encode", "decode", "when", "wrap", "member", NULL};
+    PyObject *target, *owner, *name, *encode = NULL, *decode = NULL, *when = NULL, *wrap = NULL, *member = NULL;
+    const char *attribute;
+    int policy;
+    Py_ssize_t index = 0, descriptor = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsUi|nnOOOOO!", names, &target, &owner, &attribute, &name, &policy,
+                                     &index, &descriptor, &encode, &decode, &when, &wrap, &PyMemberDescr_Type, &member))
+        return NULL;
+    if (used > TRAMPOLINES - 1)
+        return PyErr_Format(PyExc_RuntimeError, "more than %d callables at the boundary", TRAMPOLINES);
+    boundary_entry *entry = PyMem_Calloc(1, sizeof *entry);
+    if (!entry)
+        return PyErr_NoMemory();
+    entry->id = used;
+    entry->name = Py_NewRef(name);
+    entry->policy = (enum boundary_policy)policy;
+    entry->index = index;
+    entry->descriptor = descriptor;
+    entry->encode = Py_XNewRef(encode);
+    entry->decode = Py_XNewRef(decode);
+    entry->when = Py_XNewRef(when);
+    entry->wrap = Py_XNewRef(wrap);
+    entry->member = member ? ((PyMemberDescrObject *)member)->d_member : NULL;
+    entries[used++] = entry; /* the slot functions look it up from now on */
+    if (patch_target(entry, target, owner, attribute) < 0) {
+        used--;
+        Py_DECREF(name);
+        Py_XDECREF(encode);
+        Py_XDECREF(decode);
+        Py_XDECREF(when);
+        Py_XDECREF(wrap);
+        PyMem_Free(entry);
+        return NULL;
+    }
+    if (boundary_define(entry) < 0)
+        return NULL;
+    return PyLong_FromUnsignedLong(entry->id);
+}
+
+static PyMethodDef functions[] = {
+    {"patch", (PyCFunction)(void (*)(void))patch, METH_VARARGS | METH_KEYWORDS,
+     "patch(target, owner, attribute, name, policy, index=0, descriptor=0, encode, decode, when, wrap, member) -> int\n"
+     "Puts a callable or attribute behind the boundary, in place; returns its index in the stream."},
+    {0},
+};
+
+int boundary_register(PyObject *module)
+{
+    static const struct { const char *name; int value; } policies[] = {
+        {"RESULT", POLICY_RESULT}, {"OUTPUT", POLICY_OUTPUT}, {"BUFFER", POLICY_BUFFER}, {"RERUN", POLICY_RERUN},
+        {"ADAPT", POLICY_ADAPT}, {"SOURCE", POLICY_SOURCE}, {"HOOK", POLICY_HOOK},
+    };
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
+        if (PyModule_AddIntConstant(module, policies[i].name, policies[i].value) < 0)
+            return -1;
+    return PyModule_AddFunctions(module, functions);
+}

@@ -1,0 +1,68 @@
+/* The boundary: callables whose results come from outside, replaced in place.
+ *
+ * A builtin function, a method or attribute of a C type is not wrapped: its own definition is exchanged
+ * (PyMethodDef, PyGetSetDef, type slot), so every alias taken earlier is caught, and type, name, repr,
+ * pickling and identity stay what they were. */
+#ifndef RETROSCOPE_BOUNDARY_H
+#define RETROSCOPE_BOUNDARY_H
+
+#include "encode.h"
+
+enum boundary_policy {
+    POLICY_RESULT,  /* outside only: recorded result or exception */
+    POLICY_OUTPUT,  /* like RESULT; the data argument is output when the descriptor is 1 or 2 */
+    POLICY_BUFFER,  /* like RESULT; fills argument `index` with as many bytes as the result says */
+    POLICY_RERUN,   /* runs in replay too; the recorded outcome wins */
+    POLICY_ADAPT,   /* like RESULT, through the registry's own encode and decode functions */
+    POLICY_SOURCE,  /* like ADAPT; the record is a SOURCE record */
+    POLICY_HOOK,    /* no boundary: `encode` is called, hidden, after it has run */
+};
+
+typedef struct boundary_entry boundary_entry;
+
+typedef PyObject *(*boundary_original)(boundary_entry *, const boundary_call *);
+
+struct boundary_entry {
+    PyMethodDef def;             /* what the patched callable now points to */
+    boundary_original original;  /* runs what was there before */
+    union {
+        PyMethodDef *method;
+        PyGetSetDef *getset;
+        PyObject *function;      /* owned */
+        initproc init;
+        newfunc new_;
+        unaryfunc unary;
+    } was;
+    PyGetSetDef getset;
+    PyTypeObject *type;          /* the C type it belongs to, or NULL */
+    PyObject *name;              /* dotted; owned */
+    PyObject *encode, *decode;   /* ADAPT, SOURCE, HOOK; owned */
+    PyObject *when;              /* (self, args, kwargs) -> does this call cross? NULL: always; owned */
+    PyObject *wrap;              /* (call, self, args, kwargs): stands for the call when it is due; owned */
+    PyMemberDef *member;         /* wrap is due when this member of self is not None; NULL: when argument `index` is */
+    Py_ssize_t index;            /* BUFFER: the buffer argument; OUTPUT: the data argument; wrap: see above */
+    Py_ssize_t descriptor;       /* OUTPUT: argument that is the descriptor, -1: self is a FileIO */
+    enum boundary_policy policy;
+    unsigned id;
+};
+
+/* One call of a patched callable, in whatever mode the process is. */
+PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call);
+
+/* The two sides of dispatch. */
+PyObject *record_call(boundary_entry *entry, const boundary_call *call);
+PyObject *replay_call(boundary_entry *entry, const boundary_call *call);
+
+/* A DEFINE record is due: `entry` must be what it names. */
+int replay_definition(boundary_entry *entry);
+
+/* Calls `adapter` hidden with (value, self, args tuple, kwargs dict or None); a NULL value is left out. */
+PyObject *boundary_adapt(PyObject *adapter, PyObject *value, const boundary_call *call);
+
+/* Tells the stream (recording) or checks against it (replay) that `entry` has its index. */
+int boundary_define(boundary_entry *entry);
+
+/* Name of the callable with this index, borrowed, or NULL. */
+PyObject *boundary_name(unsigned id);
+
+#endif

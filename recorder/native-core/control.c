@@ -1,0 +1,434 @@
+#define _GNU_SOURCE
+#include "control.h"
+
+#include "channel.h"
+#include "core.h"
+#include "decode.h"
+#include "frames.h"
+#include "look.h"
+#include "message.h"
+#include "seal.h"
+#include "search.h"
+#include "visible.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int core_looking;
+uint32_t core_thread = 1;
+
+enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_HELLO = 100, OP_STOPPED };
+
+typedef struct {
+    uint32_t op, zero;
+} message_head;
+
+typedef struct {
+    message_head head;
+    search_request request;
+} run_message;
+
+typedef struct __attribute__((packed)) {
+    message_head head;
+    uint32_t pid;
+    uint64_t tick;
+} hello_message;
+
+typedef struct {
+    message_head head;
+    uint32_t reason, pid;
+    uint64_t tick, input;
+    uint32_t depth, thread;
+    uint64_t matches;
+    uint32_t kept, text_size;
+} stopped_message;
+
+_Static_assert(sizeof(run_message) == 32, "as documented in Seam 4");
+_Static_assert(sizeof(hello_message) == 20, "as documented in Seam 4");
+_Static_assert(sizeof(stopped_message) == 56, "as documented in Seam 4");
+_Static_assert(sizeof(search_match) == 24, "as documented in Seam 4");
+
+/* The controller's socket, -1 in a process without one. */
+static int channel = -1;
+static char request[CHANNEL_BYTES];
+
+/* Set around our own fork(): any other is the program's. */
+static bool forking;
+
+/* How often a running process looks whether its controller is still there. */
+#define TICKS_PER_CHECK ((uint64_t)1 << 24)
+static uint64_t next_check = TICKS_PER_CHECK;
+
+/* Long enough for a message with its stack; what is longer is cut, and says so. */
+static char text_bytes[1 << 16];
+
+bool control_present(void)
+{
+    return channel >= 0;
+}
+
+/* --- one stop ------------------------------------------------------------------------------------------- */
+
+static void send_stopped(enum stop_reason reason, const char *text)
+{
+    search_match matches[SEARCH_KEPT];
+    stopped_message m = {
+        .head = {.op = OP_STOPPED},
+        .reason = reason,
+        .pid = (uint32_t)getpid(),
+        .tick = ticks_now,
+        .input = stream_inputs,
+        .depth = frames_depth(frames_current(), ticks_now),
+        .thread = core_thread,
+        .text_size = (uint32_t)strlen(text),
+    };
+    m.kept = (uint32_t)search_found(matches, &m.matches);
+    if (!channel_send(channel, &m, sizeof m, matches, m.kept * sizeof *matches, text, m.text_size))
+        _exit(0);
+}
+
+/* A raw fork: the child keeps every thread state, which PyOS_AfterFork_Child would delete, and as it has the GIL,
+ * the same thread and the same stack, the interpreter needs no repair. */
+static pid_t raw_fork(void)
+{
+    forking = true;
+    pid_t pid = fork();
+    forking = false;
+    return pid;
+}
+
+static void fork_snapshot(int passed)
+{
+    pid_t pid = raw_fork();
+    if (pid != 0) {
+        close(passed);  /* where fork failed the other end sees it close */
+        return;
+    }
+    close(channel);
+    channel = channel_move_up(passed);
+    hello_message m = {.head = {.op = OP_HELLO}, .pid = (uint32_t)getpid(), .tick = ticks_now};
+    if (!channel_send(channel, &m, sizeof m, NULL, 0, NULL, 0))
+        _exit(0);
+}
+
+static void fork_looker(int passed, enum stop_reason reason)
+{
+    pid_t pid = raw_fork();
+    if (pid != 0) {
+        close(passed);
+        return;
+    }
+    close(channel);
+    channel = -1;
+    look_and_exit(passed, reason != STOP_READY && reason != STOP_END);
+}
+
+/* Begins the run the controller asks for; false when there is nothing to run. */
+static bool begin_run(const run_message *m)
+{
+    search_begin(&m->request);
+    if (m->request.until <= ticks_now)
+        return false;
+    if (search_every_line())
+        ticks_wake_at(0);
+    else
+        ticks_wake_at(m->request.until < next_check ? m->request.until : next_check);
+    return true;
+}
+
+/* Takes one request; true when the process is to run. */
+static bool take_request(enum stop_reason reason, const char *text)
+{
+    int passed;
+    ssize_t n = channel_receive(channel, request, sizeof request, &passed);
+    if (n == 0)
+        _exit(0);
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;  /* snapshots and lookers that are gone */
+    uint32_t op = n >= (ssize_t)sizeof(message_head) ? ((message_head *)(void *)request)->op : 0;
+    if (op == OP_QUIT)
+        _exit(0);
+    if (op == OP_FORK && passed >= 0) {
+        fork_snapshot(passed);
+        return false;
+    }
+    if (op == OP_LOOK && passed >= 0) {
+        fork_looker(passed, reason);
+        return false;
+    }
+    if (passed >= 0)
+        close(passed);
+    if (op == OP_RUN && n == (ssize_t)sizeof(run_message)) {
+        bool over = reason == STOP_END || reason == STOP_DIVERGED || reason == STOP_SEALED;
+        if (!over && begin_run((run_message *)(void *)request))
+            return true;
+        send_stopped(over ? reason : STOP_LIMIT, over ? text : "");
+        return false;
+    }
+    if (op != OP_BREAKPOINTS ||
+        !search_set_breakpoints(request + sizeof(message_head), (size_t)n - sizeof(message_head)))
+        control_fatal("The replay process was sent a request that it does not understand (operation %u, %zd bytes).", op, n);
+    return false;
+}
+
+static void stop(enum stop_reason reason, const char *text)
+{
+    int saved = errno;
+    send_stopped(reason, text);
+    while (!take_request(reason, text))
+        ;
+    errno = saved;
+}
+
+void control_stop_here(enum stop_reason reason)
+{
+    stop(reason, "");
+}
+
+void control_tick(void)
+{
+    if (ticks_now >= search_current.until) {
+        stop(STOP_LIMIT, "");
+        return;
+    }
+    if (ticks_now >= next_check) {
+        next_check = ticks_now + TICKS_PER_CHECK;
+        if (channel >= 0 && channel_is_over(channel, OP_QUIT))
+            _exit(0);
+        if (!search_every_line())
+            ticks_wake_at(search_current.until < next_check ? search_current.until : next_check);
+    }
+}
+
+/* --- the last word -------------------------------------------------------------------------------------- */
+
+static char uncaught_name[512];
+static uint64_t uncaught_tick = TICK_UNKNOWN;
+
+/* Stops for ever: nothing can make this process run on. Without a controller the text goes to stderr. */
+_Noreturn static void stop_for_ever(enum stop_reason reason, const char *text)
+{
+    ticks_hide();
+    if (channel >= 0 && !core_looking) {
+        for (;;)
+            stop(reason, text);
+    }
+    if (reason != STOP_END || core_looking) {
+        size_t size = strlen(text);
+        for (size_t done = 0; done < size;) {
+            ssize_t n = write(2, text + done, size - done);
+            if (n <= 0)
+                break;  /* stderr is closed: nobody listens */
+            done += (size_t)n;
+        }
+        if (write(2, "\n", 1) < 0)
+            _exit(3);
+        _exit(3);
+    }
+    _exit(0);
+}
+
+void control_uncaught(PyObject *exception)
+{
+    message name = message_in(uncaught_name, sizeof uncaught_name);
+    const char *type = Py_TYPE(exception)->tp_name;
+    const char *dot = strrchr(type, '.');
+    message_add(&name, "%s", dot ? dot + 1 : type);
+    uncaught_tick = ticks_of_raise(exception);
+}
+
+static void add_tick(message *m, uint64_t tick)
+{
+    if (tick == TICK_UNKNOWN)
+        message_add(m, "null");
+    else
+        message_add(m, "%llu", (unsigned long long)tick);
+}
+
+/* The JSON object of END. `status` below 0 and `signal_number` 0 are unknown. */
+static const char *end_text(int status, int signal_number)
+{
+    message m = message_in(text_bytes, sizeof text_bytes);
+    message_add(&m, "{\"status\": ");
+    if (status < 0)
+        message_add(&m, "null");
+    else
+        message_add(&m, "%d", status);
+    message_add(&m, ", \"uncaught\": ");
+    if (uncaught_name[0])
+        message_add_json(&m, uncaught_name);
+    else
+        message_add(&m, "null");
+    message_add(&m, ", \"raise_tick\": ");
+    add_tick(&m, uncaught_tick);
+    message_add(&m, ", \"signal\": ");
+    if (signal_number)
+        message_add(&m, "%d}", signal_number);
+    else
+        message_add(&m, "null}");
+    return text_bytes;
+}
+
+void control_end(int status, const char *uncaught, PyObject *exception)
+{
+    if (exception)
+        control_uncaught(exception);
+    if (uncaught)
+        snprintf(uncaught_name, sizeof uncaught_name, "%s", uncaught);
+    stop_for_ever(STOP_END, end_text(status, 0));
+}
+
+void control_killed(int signal_number)
+{
+    if (core_looking)
+        _exit(1);
+    stop_for_ever(STOP_END, end_text(-1, signal_number));
+}
+
+/* `text` may be the program's own memory: kept where it cannot change, and cut if it is too long to send. */
+_Noreturn static void stop_with_copy(enum stop_reason reason, const char *text)
+{
+    message m = message_in(text_bytes, sizeof text_bytes);
+    message_add_bytes(&m, text, strlen(text));
+    stop_for_ever(reason, text_bytes);
+}
+
+void control_diverged(const char *text)
+{
+    stop_with_copy(STOP_DIVERGED, text);
+}
+
+void control_sealed(const char *text)
+{
+    stop_with_copy(STOP_SEALED, text);
+}
+
+void control_fatal(const char *format, ...)
+{
+    va_list values;
+    message m = message_in(text_bytes, sizeof text_bytes);
+    va_start(values, format);
+    message_add_list(&m, format, values);
+    va_end(values);
+    stop_for_ever(STOP_DIVERGED, text_bytes);
+}
+
+/* --- the beginning -------------------------------------------------------------------------------------- */
+
+/* A fork that is not ours would leave two processes on one socket. */
+static void before_fork(void)
+{
+    if (forking || channel < 0 || core_looking || ticks_hidden)
+        return;
+    seal_caught("fork()");
+}
+
+static bool is_debugging(void)
+{
+    const char *value = getenv("SCOPE_DEBUG");
+    return value && strcmp(value, "1") == 0;
+}
+
+/* The program's own input and output are in the record; this process has none. */
+static int close_standard_streams(void)
+{
+    int null = open("/dev/null", O_RDWR);
+    if (null < 0)
+        return -1;
+    int last = is_debugging() ? 0 : 2;
+    for (int fd = 0; fd <= last; fd++) {
+        if (null != fd && dup2(null, fd) < 0)
+            return -1;
+    }
+    if (null > 2)
+        close(null);
+    return 0;
+}
+
+/* Signals are in the record too. What is left is the program's own death. */
+static int set_signals(void)
+{
+    static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    static char stack[1 << 20];
+    sigset_t all;
+    stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction action = {.sa_handler = control_killed, .sa_flags = SA_NODEFER | SA_ONSTACK};
+    sigfillset(&all);
+    sigdelset(&all, SIGSYS);
+    if (sigaltstack(&alternative, NULL) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
+        sigdelset(&all, deadly[i]);
+        if (sigaction(deadly[i], &action, NULL) < 0)
+            return -1;
+    }
+    return sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+static PyObject *py_begin(PyObject *module, PyObject *args)
+{
+    int fd;
+    PyObject *inspector;
+    if (!PyArg_ParseTuple(args, "iO", &fd, &inspector))
+        return NULL;
+    if (channel >= 0)
+        return PyErr_Format(PyExc_RuntimeError, "this process has a controller already");
+    if (ticks_start() < 0)
+        return NULL;
+    look_set_inspector(inspector, module);
+    fflush(NULL);
+    if (close_standard_streams() < 0 || set_signals() < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    int failed = pthread_atfork(before_fork, NULL, NULL);
+    if (failed) {
+        errno = failed;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    int sealed = seal_apply();
+    channel = channel_move_up(fd);
+    stop(STOP_READY, sealed == SEAL_APPLIED ? "" : seal_missing_text());
+    Py_RETURN_NONE;
+}
+
+/* --- for Python ------------------------------------------------------------------------------------------- */
+
+static PyObject *py_end(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    int status;
+    const char *uncaught;
+    PyObject *exception;
+    if (!PyArg_ParseTuple(args, "izO", &status, &uncaught, &exception))
+        return NULL;
+    control_end(status, uncaught, exception == Py_None ? NULL : exception);
+}
+
+static PyObject *py_diverged(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    const char *text = PyUnicode_AsUTF8(arg);
+    if (!text)
+        return NULL;
+    control_diverged(text);
+}
+
+static PyMethodDef functions[] = {
+    {"replay_begin", py_begin, METH_VARARGS,
+     "replay_begin(control_fd, inspector): seals this process, puts it under control, says READY and waits for RUN."},
+    {"control_end", py_end, METH_VARARGS,
+     "control_end(status, uncaught_type_name, exception): the program is over. Never returns."},
+    {"control_diverged", py_diverged, METH_O, "control_diverged(text): the replay cannot go on. Never returns."},
+    {0},
+};
+
+int control_register(PyObject *module)
+{
+    if (PyModule_AddFunctions(module, functions) < 0 || ticks_register(module) < 0)
+        return -1;
+    return look_register(module) < 0 || visible_register(module) < 0 ? -1 : 0;
+}

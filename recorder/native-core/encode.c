@@ -1,0 +1,442 @@
+#include "encode.h"
+#include "handle.h"
+#include "ring.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INLINE_BYTES 4096 /* a record up to this size is encoded in the ring, in place */
+#define MOST_DEPTH 200
+
+static ring producer;
+static uint64_t head;          /* our own copy of header->head: we are the only writer */
+static int attached;
+static PyObject *pickler;
+uint64_t record_count;
+
+int record_attach(int fd)
+{
+    if (ring_map(&producer, fd) < 0)
+        return -1;
+    head = atomic_load(&producer.header->head);
+    atomic_store(&producer.header->producer_state, RING_RECORDING);
+    attached = 1;
+    return 0;
+}
+
+int record_is_on(void)
+{
+    return attached;
+}
+
+void record_close(void)
+{
+    if (attached)
+        atomic_store(&producer.header->producer_state, RING_CLOSED);
+    attached = 0;
+}
+
+/* The consumer is gone or refuses: the program goes on unrecorded, and the user hears of it once. */
+static void give_up(void)
+{
+    static const char gone[] = "scope: the process that stores the recording is gone; the program goes on, "
+                               "unrecorded from here. The trace is good up to its last commit.\n";
+    uint64_t refused = atomic_load(&producer.header->consumer_state) == RING_REFUSES;
+    atomic_store(&producer.header->producer_state, RING_GAVE_UP);
+    attached = 0;
+    core_mode = MODE_OFF;
+    if (!refused && write(2, gone, sizeof gone - 1) < 0)
+        return; /* nobody is left to tell */
+}
+
+void encode_set_pickler(PyObject *dumps)
+{
+    Py_XINCREF(dumps);
+    Py_XSETREF(pickler, dumps);
+}
+
+/* --- the writer ------------------------------------------------------------------------------- */
+
+static char nowhere[INLINE_BYTES]; /* where a record goes that nobody will read */
+
+void record_begin(record_writer *w, unsigned callable, unsigned kind, unsigned flags, uint32_t digest)
+{
+    char *place = attached ? ring_reserve(&producer, head, INLINE_BYTES) : NULL;
+    if (!place) {
+        if (attached)
+            give_up();
+        place = nowhere;
+    }
+    w->start = place;
+    w->end = place + INLINE_BYTES;
+    w->heap = NULL;
+    w->failed = 0;
+    uint16_t id = (uint16_t)callable;
+    memcpy(place, &id, 2);
+    place[2] = (char)kind;
+    place[3] = (char)flags;
+    memcpy(place + 4, &digest, 4);
+    w->p = place + RECORD_HEADER_BYTES;
+}
+
+static int grow(record_writer *w, size_t n)
+{
+    size_t used = (size_t)(w->p - w->start);
+    size_t wanted = (used + n) * 2;
+    char *heap = realloc(w->heap, wanted);
+    if (!heap) {
+        PyErr_NoMemory();
+        w->failed = 1;
+        return -1;
+    }
+    if (!w->heap)
+        memcpy(heap, w->start, used);
+    w->heap = w->start = heap;
+    w->p = heap + used;
+    w->end = heap + wanted;
+    return 0;
+}
+
+static inline int room(record_writer *w, size_t n)
+{
+    if (w->failed)
+        return 0;
+    return (size_t)(w->end - w->p) >= n || grow(w, n) == 0;
+}
+
+void write_bytes(record_writer *w, const void *data, size_t n)
+{
+    if (room(w, n)) {
+        memcpy(w->p, data, n);
+        w->p += n;
+    }
+}
+
+void write_count(record_writer *w, uint32_t n)
+{
+    write_bytes(w, &n, 4);
+}
+
+/* A record too big for the inline space is copied in pieces; the drain may take them at once. */
+static void publish_heap(record_writer *w, size_t n)
+{
+    const size_t piece = producer.size / 4;
+    for (size_t done = 0; done < n;) {
+        size_t k = n - done < piece ? n - done : piece;
+        char *place = ring_reserve(&producer, head, k);
+        if (!place) {
+            give_up();
+            return;
+        }
+        memcpy(place, w->heap + done, k);
+        done += k;
+        head += k;
+        atomic_store_explicit(&producer.header->head, head, memory_order_release);
+    }
+    atomic_store_explicit(&producer.header->commit, head, memory_order_release);
+}
+
+int record_end(record_writer *w)
+{
+    size_t n = (size_t)(w->p - w->start);
+    if (w->failed || n - RECORD_HEADER_BYTES > UINT32_MAX) {
+        if (!w->failed)
+            PyErr_SetString(PyExc_OverflowError, "a value over 4 GiB cannot be recorded");
+        free(w->heap);
+        return -1;
+    }
+    uint32_t size = (uint32_t)(n - RECORD_HEADER_BYTES);
+    memcpy(w->start + 8, &size, 4);
+    record_count++;
+    if (attached && w->start != nowhere) {
+        if (w->heap) {
+            publish_heap(w, n);
+        } else {
+            head += n;
+            atomic_store_explicit(&producer.header->head, head, memory_order_release);
+            atomic_store_explicit(&producer.header->commit, head, memory_order_release);
+        }
+    }
+    free(w->heap);
+    return 0;
+}
+
+/* --- values ----------------------------------------------------------------------------------- */
+
+static inline void tag(record_writer *w, char c)
+{
+    write_bytes(w, &c, 1);
+}
+
+static void tagged(record_writer *w, char c, const void *data, size_t n)
+{
+    if (n > UINT32_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "a value over 4 GiB cannot be recorded");
+        w->failed = 1;
+        return;
+    }
+    if (room(w, n + 5)) {
+        uint32_t size = (uint32_t)n;
+        w->p[0] = c;
+        memcpy(w->p + 1, &size, 4);
+        memcpy(w->p + 5, data, n);
+        w->p += n + 5;
+    }
+}
+
+static void encode_int(record_writer *w, PyObject *value)
+{
+    int overflow;
+    long long n = PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (!overflow) {
+        if (room(w, 9)) {
+            w->p[0] = 'i';
+            memcpy(w->p + 1, &n, 8);
+            w->p += 9;
+        }
+        return;
+    }
+    size_t bits = _PyLong_NumBits(value);
+    size_t bytes = bits / 8 + 1;
+    unsigned char *buffer = malloc(bytes);
+    if (!buffer) {
+        PyErr_NoMemory();
+        w->failed = 1;
+        return;
+    }
+#if PY_VERSION_HEX >= 0x030D0000
+    int failed = _PyLong_AsByteArray((PyLongObject *)value, buffer, bytes, 1, 1, 1);
+#else
+    int failed = _PyLong_AsByteArray((PyLongObject *)value, buffer, bytes, 1, 1);
+#endif
+    if (failed < 0)
+        w->failed = 1;
+    else
+        tagged(w, 'I', buffer, bytes);
+    free(buffer);
+}
+
+static void encode_str(record_writer *w, PyObject *value)
+{
+    if (PyUnicode_IS_COMPACT_ASCII(value)) {
+        tagged(w, 's', PyUnicode_1BYTE_DATA(value), (size_t)PyUnicode_GET_LENGTH(value));
+        return;
+    }
+    PyObject *utf8 = PyUnicode_AsEncodedString(value, "utf-8", "surrogatepass");
+    if (!utf8) {
+        w->failed = 1;
+        return;
+    }
+    tagged(w, 's', PyBytes_AS_STRING(utf8), (size_t)PyBytes_GET_SIZE(utf8));
+    Py_DECREF(utf8);
+}
+
+static void encode_depth(record_writer *w, PyObject *value, const boundary_call *call, int depth);
+
+static void encode_items(record_writer *w, char c, PyObject *const *items, Py_ssize_t n,
+                         const boundary_call *call, int depth)
+{
+    tag(w, c);
+    write_count(w, (uint32_t)n);
+    for (Py_ssize_t i = 0; i < n && !w->failed; i++)
+        encode_depth(w, items[i], call, depth + 1);
+}
+
+static void encode_dict(record_writer *w, PyObject *dict, const boundary_call *call, int depth)
+{
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    tag(w, '{');
+    write_count(w, (uint32_t)PyDict_GET_SIZE(dict));
+    while (!w->failed && PyDict_Next(dict, &at, &key, &value)) {
+        encode_depth(w, key, call, depth + 1);
+        encode_depth(w, value, call, depth + 1);
+    }
+}
+
+static void encode_set(record_writer *w, PyObject *set, const boundary_call *call, int depth)
+{
+    PyObject *items = PySequence_List(set);
+    if (!items) {
+        w->failed = 1;
+        return;
+    }
+    encode_items(w, PyFrozenSet_CheckExact(set) ? '>' : '<', ((PyListObject *)items)->ob_item,
+                 PyList_GET_SIZE(items), call, depth);
+    Py_DECREF(items);
+}
+
+/* A struct sequence keeps more items than it shows; all are kept. */
+static int encode_structseq(record_writer *w, PyObject *value, const boundary_call *call, int depth)
+{
+    PyObject *n = PyObject_GetAttrString((PyObject *)Py_TYPE(value), "n_fields");
+    if (!n) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_ssize_t fields = PyLong_Check(n) ? PyLong_AsSsize_t(n) : -1;
+    Py_DECREF(n);
+    if (fields < PyTuple_GET_SIZE(value) || !handle_name_of(Py_TYPE(value)))
+        return 0;
+    PyObject *name = handle_name_of(Py_TYPE(value));
+    Py_ssize_t size;
+    const char *text = PyUnicode_AsUTF8AndSize(name, &size);
+    tagged(w, 'S', text, (size_t)size);
+    write_count(w, (uint32_t)fields);
+    for (Py_ssize_t i = 0; i < fields && !w->failed; i++) {
+        PyObject *item = ((PyTupleObject *)value)->ob_item[i];
+        encode_depth(w, item ? item : Py_None, call, depth + 1);
+    }
+    return 1;
+}
+
+static int encode_reference(record_writer *w, PyObject *value, const boundary_call *call)
+{
+    uint32_t which = 0;
+    if (value != call->self) {
+        Py_ssize_t n = call->nargs + (call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0);
+        Py_ssize_t i = 0;
+        while (i < n && call->args[i] != value)
+            i++;
+        if (i == n)
+            return 0;
+        which = (uint32_t)i + 1;
+    }
+    tag(w, 'A');
+    write_count(w, which);
+    return 1;
+}
+
+static void encode_pickle(record_writer *w, PyObject *value)
+{
+    if (!pickler) {
+        PyErr_Format(PyExc_TypeError, "a value of type %.200s cannot be recorded", Py_TYPE(value)->tp_name);
+        w->failed = 1;
+        return;
+    }
+    core_hide();
+    PyObject *bytes = PyObject_CallOneArg(pickler, value);
+    core_show();
+    if (!bytes || !PyBytes_Check(bytes)) {
+        if (bytes)
+            PyErr_SetString(PyExc_TypeError, "the pickler returned no bytes");
+        w->failed = 1;
+    } else {
+        tagged(w, 'P', PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    }
+    Py_XDECREF(bytes);
+}
+
+static void encode_object(record_writer *w, PyObject *value, const boundary_call *call, int depth)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (PyTuple_Check(value) && type->tp_base == &PyTuple_Type && encode_structseq(w, value, call, depth))
+        return;
+    if (PyExceptionInstance_Check(value)) {
+        encode_exception(w, value);
+        return;
+    }
+    handle_state state;
+    int found = handle_take(value, &state);
+    if (found < 0) {
+        w->failed = 1;
+    } else if (found) {
+        Py_ssize_t size;
+        const char *text = PyUnicode_AsUTF8AndSize(state.name, &size);
+        tagged(w, 'H', text, (size_t)size);
+        encode_depth(w, state.members, call, depth + 1);
+        Py_DECREF(state.members);
+    } else {
+        encode_pickle(w, value);
+    }
+}
+
+static void encode_depth(record_writer *w, PyObject *value, const boundary_call *call, int depth)
+{
+    if (w->failed)
+        return;
+    if (depth > MOST_DEPTH) {
+        encode_pickle(w, value);
+        return;
+    }
+    PyTypeObject *type = Py_TYPE(value);
+    if (value == Py_None) {
+        tag(w, 'N');
+    } else if (type == &PyLong_Type) {
+        encode_int(w, value);
+    } else if (type == &PyFloat_Type) {
+        double d = PyFloat_AS_DOUBLE(value);
+        if (room(w, 9)) {
+            w->p[0] = 'f';
+            memcpy(w->p + 1, &d, 8);
+            w->p += 9;
+        }
+    } else if (type == &PyUnicode_Type) {
+        encode_str(w, value);
+    } else if (type == &PyBytes_Type) {
+        tagged(w, 'b', PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value));
+    } else if (type == &PyBool_Type) {
+        tag(w, value == Py_True ? 'T' : 'F');
+    } else if (call && encode_reference(w, value, call)) {
+        return;
+    } else if (type == &PyTuple_Type) {
+        encode_items(w, '(', ((PyTupleObject *)value)->ob_item, PyTuple_GET_SIZE(value), call, depth);
+    } else if (type == &PyList_Type) {
+        encode_items(w, '[', ((PyListObject *)value)->ob_item, PyList_GET_SIZE(value), call, depth);
+    } else if (type == &PyDict_Type) {
+        encode_dict(w, value, call, depth);
+    } else if (type == &PySet_Type || type == &PyFrozenSet_Type) {
+        encode_set(w, value, call, depth);
+    } else if (type == &PyByteArray_Type) {
+        tagged(w, 'B', PyByteArray_AS_STRING(value), (size_t)PyByteArray_GET_SIZE(value));
+    } else if (type == &PyComplex_Type) {
+        Py_complex c = PyComplex_AsCComplex(value);
+        tag(w, 'c');
+        write_bytes(w, &c, 16);
+    } else {
+        encode_object(w, value, call, depth);
+    }
+}
+
+void encode_value(record_writer *w, PyObject *value, const boundary_call *call)
+{
+    encode_depth(w, value, call, 0);
+}
+
+/* --- exceptions ------------------------------------------------------------------------------- */
+
+/* What rebuilds an OSError: its args leave out the file names. A new reference. */
+static PyObject *oserror_args(PyOSErrorObject *e)
+{
+    if (e->myerrno && e->strerror && e->filename) {
+        if (e->filename2)
+            return PyTuple_Pack(5, e->myerrno, e->strerror, e->filename, Py_None, e->filename2);
+        return PyTuple_Pack(3, e->myerrno, e->strerror, e->filename);
+    }
+    return Py_NewRef(e->args);
+}
+
+void encode_exception(record_writer *w, PyObject *error)
+{
+    PyObject *name = handle_type_name(Py_TYPE(error));
+    if (!name) {
+        w->failed = 1;
+        return;
+    }
+    PyObject *args = PyObject_TypeCheck(error, (PyTypeObject *)PyExc_OSError)
+                         ? oserror_args((PyOSErrorObject *)error)
+                         : Py_NewRef(((PyBaseExceptionObject *)error)->args);
+    PyObject *dict = ((PyBaseExceptionObject *)error)->dict;
+    Py_ssize_t size;
+    const char *text = args ? PyUnicode_AsUTF8AndSize(name, &size) : NULL;
+    if (text) {
+        tagged(w, 'x', text, (size_t)size);
+        encode_depth(w, args, NULL, 1);
+        encode_depth(w, dict && PyDict_GET_SIZE(dict) ? dict : Py_None, NULL, 1);
+    } else {
+        w->failed = 1;
+    }
+    Py_XDECREF(args);
+    Py_DECREF(name);
+}

@@ -1,0 +1,59 @@
+/* Writing records into the ring. Layout of records and values: docs/architecture.md, "Seam 2". */
+#ifndef RETROSCOPE_ENCODE_H
+#define RETROSCOPE_ENCODE_H
+
+#include "core.h"
+
+enum record_kind {
+    KIND_RESULT, KIND_RAISED, KIND_DEFINE, KIND_GC, KIND_CALLBACK, KIND_CALLED_BACK, KIND_START,
+    KIND_SWITCH, KIND_SIGNAL, KIND_END, KIND_SOURCE, KIND_NOTE, KIND_CLOCK, KIND_ADDRESS,
+};
+
+#define FLAG_OUTPUT 1
+#define RECORD_HEADER_BYTES 12
+
+/* One call that crosses the boundary, as vectorcall passes it. `self` may be NULL. */
+typedef struct {
+    PyObject *self;
+    PyObject *const *args;
+    Py_ssize_t nargs;      /* positional ones; the values of `kwnames` follow */
+    PyObject *kwnames;     /* tuple or NULL */
+} boundary_call;
+
+/* A record being written: in the ring itself while it is small, else on the heap. */
+typedef struct {
+    char *start, *p, *end;
+    char *heap;
+    int failed;            /* no memory, or a value that cannot be encoded (exception set) */
+} record_writer;
+
+/* Attaches the ring behind `fd` as this process's producer: 0, or -1 with errno. */
+int record_attach(int fd);
+
+/* Is anything still being recorded here? (The consumer may have gone.) */
+int record_is_on(void);
+
+/* Begins a record; then any number of write_* and encode_* calls; record_end publishes it.
+ * record_end returns 0, or -1 when the value could not be encoded (exception set; nothing published). */
+void record_begin(record_writer *w, unsigned callable, unsigned kind, unsigned flags, uint32_t digest);
+int record_end(record_writer *w);
+
+void write_bytes(record_writer *w, const void *data, size_t n);
+void write_count(record_writer *w, uint32_t n);
+
+/* Encodes `value`; objects of `call` (may be NULL) become references. On failure w->failed is set. */
+void encode_value(record_writer *w, PyObject *value, const boundary_call *call);
+
+/* Encodes the exception `error` (an instance). */
+void encode_exception(record_writer *w, PyObject *error);
+
+/* Ends the stream in good order: the producer closed it. */
+void record_close(void);
+
+/* Sets what turns a value that has no native form into bytes: a Python callable (object) -> bytes. */
+void encode_set_pickler(PyObject *dumps);
+
+/* Number of records written. */
+extern uint64_t record_count;
+
+#endif

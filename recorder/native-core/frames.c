@@ -1,0 +1,190 @@
+/* The one file that knows CPython's private frame layout, version by version. */
+#define Py_BUILD_CORE 1
+#include "frames.h"
+
+#include <internal/pycore_frame.h>
+#include <opcode.h>
+
+#if PY_VERSION_HEX >= 0x030E0000 || PY_VERSION_HEX < 0x030B0000
+#error "frames.c knows the frame layout of CPython 3.11, 3.12 and 3.13 only"
+#endif
+
+static PyThreadState *running_thread(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    PyThreadState *thread = PyThreadState_GetUnchecked();
+#else
+    PyThreadState *thread = _PyThreadState_UncheckedGet();
+#endif
+    return thread ? thread : PyGILState_GetThisThreadState();
+}
+
+bool frames_gil_held(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyThreadState_GetUnchecked() != NULL;
+#else
+    return _PyThreadState_UncheckedGet() != NULL;
+#endif
+}
+
+static bool is_shown(const frame *f)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    if (f->owner == FRAME_OWNED_BY_CSTACK)
+        return false;
+#endif
+    return !_PyFrame_IsIncomplete((frame *)f);
+}
+
+static const frame *first_shown(const frame *f)
+{
+    while (f && !is_shown(f))
+        f = f->previous;
+    return f;
+}
+
+const frame *frames_current(void)
+{
+    PyThreadState *thread = running_thread();
+    if (!thread)
+        return NULL;
+#if PY_VERSION_HEX >= 0x030D0000
+    return first_shown(thread->current_frame);
+#else
+    return first_shown(thread->cframe->current_frame);
+#endif
+}
+
+const frame *frames_caller(const frame *f)
+{
+    return first_shown(f->previous);
+}
+
+PyCodeObject *frames_code(const frame *f)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return (PyCodeObject *)f->f_executable;
+#else
+    return f->f_code;
+#endif
+}
+
+/* The instruction the frame stands at. */
+static const _Py_CODEUNIT *instruction(const frame *f)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return f->instr_ptr;
+#else
+    return f->prev_instr;
+#endif
+}
+
+static Py_ssize_t instruction_index(const frame *f)
+{
+    return instruction(f) - _PyCode_CODE(frames_code(f));
+}
+
+int frames_line(const frame *f)
+{
+    int line = PyCode_Addr2Line(frames_code(f), (int)(instruction_index(f) * (Py_ssize_t)sizeof(_Py_CODEUNIT)));
+    return line < 0 ? 0 : line;
+}
+
+#if PY_VERSION_HEX >= 0x030C0000
+/* The opcode the compiler wrote, where monitoring has put its own over it. */
+static int written_opcode(const frame *f)
+{
+    Py_ssize_t i = instruction_index(f);
+    int opcode = instruction(f)->op.code;
+    const _PyCoMonitoringData *monitoring = frames_code(f)->_co_monitoring;
+    if (opcode == INSTRUMENTED_LINE && monitoring && monitoring->lines)
+        opcode = monitoring->lines[i].original_opcode;
+    if (opcode == INSTRUMENTED_INSTRUCTION && monitoring && monitoring->per_instruction_opcodes)
+        opcode = monitoring->per_instruction_opcodes[i];
+    return opcode;
+}
+#else
+static int written_opcode(const frame *f)
+{
+    return _Py_OPCODE(*instruction(f));
+}
+#endif
+
+bool frames_at_raise(const frame *f)
+{
+    return written_opcode(f) == RAISE_VARARGS;
+}
+
+bool frames_starting(const frame *f)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    (void)f;
+    return false;
+#else
+    /* RESUME 0 begins a function, RESUME 1, 2 and 3 follow a yield, yield from and await. */
+    return _Py_OPARG(*instruction(f)) == 0;
+#endif
+}
+
+bool frames_has_object(const frame *f, const PyFrameObject *object)
+{
+    return f->frame_obj == object;
+}
+
+PyObject *frames_object(void)
+{
+    return (PyObject *)PyThreadState_GetFrame(PyThreadState_Get());
+}
+
+void frames_give_room(void)
+{
+    Py_SetRecursionLimit(Py_GetRecursionLimit() + 2000);
+#if PY_VERSION_HEX >= 0x030C0000
+    PyThreadState_Get()->c_recursion_remaining += 500;
+#endif
+}
+
+/* The frame of the preceding line event, and its caller. Their depths still hold if they are on the stack: a
+ * frame that began since would have had a line event of its own. */
+typedef struct {
+    const frame *at, *caller;
+    const PyCodeObject *code;
+} frame_mark;
+
+static frame_mark last, last_caller;
+static uint32_t last_depth;
+static uint64_t last_tick;
+
+static frame_mark mark(const frame *f)
+{
+    return f ? (frame_mark){f, frames_caller(f), frames_code(f)} : (frame_mark){0};
+}
+
+static bool is_marked(const frame *f, const frame_mark *m)
+{
+    return f == m->at && frames_code(f) == m->code && frames_caller(f) == m->caller;
+}
+
+uint32_t frames_depth(const frame *f, uint64_t tick)
+{
+    bool fresh = last_depth && tick - last_tick <= 1;
+    uint32_t depth = 0;
+    for (const frame *outer = f; outer; outer = frames_caller(outer), depth++) {
+        if (fresh && is_marked(outer, &last)) {
+            depth += last_depth;
+            break;
+        }
+        if (fresh && is_marked(outer, &last_caller)) {
+            depth += last_depth - 1;
+            break;
+        }
+    }
+    if (f) {
+        last = mark(f);
+        last_caller = mark(last.caller);
+        last_depth = depth;
+        last_tick = tick;
+    }
+    return depth;
+}

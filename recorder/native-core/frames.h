@@ -1,0 +1,52 @@
+/* The running thread's Python frames, read straight from the interpreter: no allocation, no Python code.
+ *
+ * A frame here is an interpreter frame that a traceback would show: shims, entry frames on the C stack and
+ * frames that have not reached their first instruction are skipped. Pointers are void as soon as Python code
+ * runs. The GIL need not be held (the thread must then be inside a call that released it).
+ */
+#ifndef RETROSCOPE_FRAMES_H
+#define RETROSCOPE_FRAMES_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct _PyInterpreterFrame frame;
+
+/* The innermost frame, or NULL when no Python code runs. */
+const frame *frames_current(void);
+
+/* The frame that called `f`, or NULL. */
+const frame *frames_caller(const frame *f);
+
+/* Frames on the stack from `f` outwards, `f` included; 0 for NULL. `tick` is the number of line events so far:
+ * with it the answer for the frame of the preceding line event, its callers and callees costs next to nothing. */
+uint32_t frames_depth(const frame *f, uint64_t tick);
+
+PyCodeObject *frames_code(const frame *f);  /* borrowed */
+int frames_line(const frame *f);            /* 0 when the code has no line there */
+
+/* Whether the frame's current instruction is a raise statement's. */
+bool frames_at_raise(const frame *f);
+
+/* Whether the frame has just been entered for the first time (a generator's resumption is not). 3.11 only, and
+ * only inside a trace function's "call" event. */
+bool frames_starting(const frame *f);
+
+/* Whether `object` is the Python-visible frame object of `f`. */
+bool frames_has_object(const frame *f, const PyFrameObject *object);
+
+/* The frame object of the innermost frame: a new reference, NULL without an exception if there is none.
+ * Allocates on the Python heap: only for a process that is about to be thrown away. */
+PyObject *frames_object(void);
+
+/* Whether this OS thread holds the GIL with a thread state. */
+bool frames_gil_held(void);
+
+/* Lets the running thread recurse deeper than the program may: an evaluation at the program's recursion limit
+ * needs room. */
+void frames_give_room(void);
+
+#endif

@@ -1,0 +1,295 @@
+#include "identity.h"
+
+#include <string.h>
+#include <structmember.h>
+
+typedef struct {
+    PyObject *object; /* NULL: free; GRAVE: was in use, chains go on */
+    Py_hash_t hash;
+} mark;
+
+#define GRAVE ((PyObject *)1)
+
+static mark *marks;
+static size_t marks_size, marks_used; /* used counts graves */
+static Py_hash_t next_hash = 1;
+static hashfunc pointer_hash;        /* CPython's own */
+static destructor subtype_dealloc;
+
+/* --- the table ------------------------------------------------------------------------------------ */
+
+static inline size_t home(const PyObject *object)
+{
+    return (((uintptr_t)object >> 4) * 0x9E3779B97F4A7C15ull) >> 24;
+}
+
+static mark *find(const PyObject *object)
+{
+    for (size_t i = home(object);; i++) {
+        mark *m = &marks[i & (marks_size - 1)];
+        if (m->object == object)
+            return m;
+        if (!m->object)
+            return NULL;
+    }
+}
+
+static void insert(mark *table, size_t size, mark entry)
+{
+    size_t i = home(entry.object);
+    while (table[i & (size - 1)].object)
+        i++;
+    table[i & (size - 1)] = entry;
+}
+
+/* Graves go at each rebuild; the table at least doubles the room for what is alive. */
+static int rebuild(void)
+{
+    size_t alive = 0;
+    for (size_t i = 0; i < marks_size; i++)
+        alive += marks[i].object && marks[i].object != GRAVE;
+    size_t size = 4096;
+    while (size < alive * 4)
+        size *= 2;
+    mark *table = calloc(size, sizeof *table);
+    if (!table)
+        return -1;
+    for (size_t i = 0; i < marks_size; i++)
+        if (marks[i].object && marks[i].object != GRAVE)
+            insert(table, size, marks[i]);
+    free(marks);
+    marks = table;
+    marks_size = size;
+    marks_used = alive;
+    return 0;
+}
+
+static inline void forget(PyObject *object)
+{
+    mark *m = find(object);
+    if (m)
+        m->object = GRAVE;
+}
+
+/* --- noticing deaths -------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyTypeObject *type;
+    destructor was;
+} watched_type;
+
+static watched_type watched[1024];
+static size_t watched_used;
+
+static destructor watched_was(PyTypeObject *type)
+{
+    for (; type; type = type->tp_base) {
+        size_t i = home((PyObject *)type);
+        for (; watched[i & 1023].type; i++)
+            if (watched[i & 1023].type == type)
+                return watched[i & 1023].was;
+    }
+    Py_FatalError("retroscope: a watched type is not known");
+}
+
+static void watched_dealloc(PyObject *object)
+{
+    destructor was = watched_was(Py_TYPE(object));
+    forget(object);
+    was(object);
+}
+
+/* Instances of Python classes end in the dealloc of the nearest C type among the bases: that is watched. */
+static int watch(PyTypeObject *type)
+{
+    while (type->tp_dealloc == subtype_dealloc && type->tp_base)
+        type = type->tp_base;
+    if (type->tp_dealloc == watched_dealloc) {
+        for (PyTypeObject *t = type; t; t = t->tp_base)
+            for (size_t i = home((PyObject *)t); watched[i & 1023].type; i++)
+                if (watched[i & 1023].type == t)
+                    return 0;
+    }
+    if (watched_used > 900)
+        return -1;
+    size_t i = home((PyObject *)type);
+    while (watched[i & 1023].type)
+        i++;
+    watched[i & 1023] = (watched_type){type, type->tp_dealloc};
+    watched_used++;
+    type->tp_dealloc = watched_dealloc;
+    return 0;
+}
+
+/* --- hashing ----------------------------------------------------------------------------------------- */
+
+Py_hash_t identity_hash(PyObject *object)
+{
+    mark *m = find(object);
+    if (m)
+        return m->hash;
+    if (core_hidden) /* our own code must leave no mark: replay would not leave the same */
+        return pointer_hash(object);
+    if ((marks_used * 2 >= marks_size && rebuild() < 0) || watch(Py_TYPE(object)) < 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    mark entry = {object, next_hash++};
+    insert(marks, marks_size, entry);
+    marks_used++;
+    return entry.hash;
+}
+
+static Py_hash_t combine(Py_hash_t a, Py_hash_t b)
+{
+    if (a == -1 || b == -1)
+        return -1;
+    Py_uhash_t h = (Py_uhash_t)a * 1000003 ^ (Py_uhash_t)b;
+    return (Py_hash_t)h == -1 ? -2 : (Py_hash_t)h;
+}
+
+/* Bound methods hash by the addresses of their parts in CPython. */
+static Py_hash_t method_hash(PyObject *method)
+{
+    return combine(identity_hash(PyMethod_GET_SELF(method)), PyObject_Hash(PyMethod_GET_FUNCTION(method)));
+}
+
+static Py_hash_t builtin_hash(PyObject *function)
+{
+    PyCFunctionObject *f = (PyCFunctionObject *)function;
+    PyObject *name = PyUnicode_FromString(f->m_ml->ml_name);
+    Py_hash_t h = name ? PyObject_Hash(name) : -1;
+    Py_XDECREF(name);
+    return f->m_self ? combine(identity_hash(f->m_self), h) : h;
+}
+
+static Py_hash_t wrapper_hash(PyObject *wrapper)
+{
+    struct { PyObject_HEAD PyObject *descriptor, *self; } *w = (void *)wrapper;
+    return combine(identity_hash(w->self), identity_hash(w->descriptor));
+}
+
+/* --- taking over -------------------------------------------------------------------------------------- */
+
+static int replace_in_subtypes(PyTypeObject *type)
+{
+    if (type->tp_hash == pointer_hash) {
+        type->tp_hash = identity_hash;
+        identity_hash((PyObject *)type);
+    }
+    PyObject *subtypes = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
+    if (!subtypes)
+        return -1;
+    int failed = 0;
+    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(subtypes); i++)
+        failed = replace_in_subtypes((PyTypeObject *)PyList_GET_ITEM(subtypes, i));
+    Py_DECREF(subtypes);
+    return failed;
+}
+
+/* New classes that say `__hash__ = object.__hash__` take the function out of this wrapper. */
+static int replace_in_wrapper(PyTypeObject *type, void *function)
+{
+    PyObject *dict = PyObject_GetAttrString((PyObject *)type, "__dict__");
+    PyObject *wrapper = dict ? PyMapping_GetItemString(dict, "__hash__") : NULL;
+    if (wrapper && Py_IS_TYPE(wrapper, &PyWrapperDescr_Type))
+        ((PyWrapperDescrObject *)wrapper)->d_wrapped = function;
+    int failed = !wrapper;
+    Py_XDECREF(wrapper);
+    Py_XDECREF(dict);
+    return failed ? -1 : 0;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    Py_hash_t x = PyObject_Hash(*(PyObject *const *)a), y = PyObject_Hash(*(PyObject *const *)b);
+    return x < y ? -1 : x > y;
+}
+
+/* A set filled before we came is filled again, in the order of the new hashes. */
+static int rehash_set(PyObject *set)
+{
+    PyObject *items = PySequence_List(set);
+    int failed = items ? PySet_Clear(set) : -1;
+    if (!failed)
+        qsort(((PyListObject *)items)->ob_item, (size_t)PyList_GET_SIZE(items), sizeof(PyObject *), by_hash);
+    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(items); i++)
+        failed = PySet_Add(set, PyList_GET_ITEM(items, i));
+    Py_XDECREF(items);
+    return failed;
+}
+
+static int rehash_dict(PyObject *dict)
+{
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    int plain = 1;
+    while (plain && PyDict_Next(dict, &at, &key, &value))
+        plain = PyUnicode_CheckExact(key) || PyLong_CheckExact(key);
+    if (plain)
+        return 0;
+    PyObject *copy = PyDict_Copy(dict);
+    if (!copy)
+        return -1;
+    PyDict_Clear(dict);
+    at = 0;
+    int failed = 0;
+    while (!failed && PyDict_Next(copy, &at, &key, &value))
+        failed = PyDict_SetItem(dict, key, value);
+    Py_DECREF(copy);
+    return failed;
+}
+
+static int rehash(PyObject *objects)
+{
+    Py_ssize_t n = PyList_GET_SIZE(objects);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *o = PyList_GET_ITEM(objects, i);
+        if (PyWeakref_Check(o))
+            ((PyWeakReference *)o)->hash = -1;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *o = PyList_GET_ITEM(objects, i);
+        if ((PySet_Check(o) && rehash_set(o) < 0) || (PyDict_CheckExact(o) && rehash_dict(o) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyTypeObject *python_class, *wrapper_type;
+    PyObject *objects;
+    if (!PyArg_ParseTuple(args, "O!O!O!", &PyType_Type, &python_class, &PyType_Type, &wrapper_type, &PyList_Type, &objects))
+        return NULL;
+    if (rebuild() < 0)
+        return PyErr_NoMemory();
+    subtype_dealloc = python_class->tp_dealloc;
+    pointer_hash = PyBaseObject_Type.tp_hash;
+    int hidden = core_hidden;
+    core_hidden = 0; /* these hashes are the program's */
+    int failed = replace_in_subtypes(&PyBaseObject_Type) < 0 ||
+                 replace_in_wrapper(&PyBaseObject_Type, (void *)identity_hash) < 0;
+    PyMethod_Type.tp_hash = method_hash;
+    PyCFunction_Type.tp_hash = builtin_hash;
+    wrapper_type->tp_hash = wrapper_hash;
+    failed = failed || replace_in_wrapper(&PyMethod_Type, (void *)method_hash) < 0 ||
+             replace_in_wrapper(&PyCFunction_Type, (void *)builtin_hash) < 0 ||
+             replace_in_wrapper(wrapper_type, (void *)wrapper_hash) < 0 || rehash(objects) < 0;
+    core_hidden = hidden;
+    if (failed)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"identity_take_over", take_over, METH_VARARGS,
+     "identity_take_over(python_class, method_wrapper_type, objects): identity hashes by order of first hashing;\n"
+     "objects (gc.get_objects()) are the containers and weak references that exist already."},
+    {0},
+};
+
+int identity_register(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
+}

@@ -1,0 +1,19 @@
+/* Looking: what happens in the fork that shows a moment and is thrown away. Linux only. */
+#ifndef RETROSCOPE_LOOK_H
+#define RETROSCOPE_LOOK_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdbool.h>
+
+/* The Python callable (stream descriptor, core module, frame or None) that answers questions. */
+void look_set_inspector(PyObject *inspector, PyObject *module);
+
+/* Runs the inspector in this process, a fresh fork, within the limits of time and memory, and exits.
+ * `with_frame`: whether the running frame is the program's. */
+_Noreturn void look_and_exit(int stream, bool with_frame);
+
+int look_register(PyObject *module);
+
+#endif

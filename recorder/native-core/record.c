@@ -1,0 +1,165 @@
+/* The boundary while recording: run the original, write down what came of it. */
+#include "boundary.h"
+#include "collector.h"
+#include "digest.h"
+#include "errors.h"
+
+#include <string.h>
+
+int core_mode = MODE_OFF;
+__thread int core_hidden;
+
+static void note_unrecordable(boundary_entry *entry, PyTypeObject *type, unsigned kind, uint32_t digest)
+{
+    record_writer w;
+    char tag = 'U';
+    PyErr_Clear();
+    record_begin(&w, entry->id, kind, 0, digest);
+    write_bytes(&w, &tag, 1);
+    write_count(&w, (uint32_t)strlen(type->tp_name));
+    write_bytes(&w, type->tp_name, strlen(type->tp_name));
+    if (record_end(&w) < 0)
+        PyErr_Clear(); /* out of memory for a hundred bytes: the stream stops making sense, and replay says so */
+}
+
+/* What a write to descriptor 1 or 2 wrote; `result` is how many bytes of it. */
+static int output_of(boundary_entry *entry, const boundary_call *call, PyObject *result, int *fd, Py_buffer *data)
+{
+    if (!result || !PyLong_CheckExact(result) || entry->index >= call->nargs)
+        return 0;
+    if (entry->descriptor < 0)
+        *fd = *(int *)((char *)call->self + sizeof(PyObject));
+    else if (entry->descriptor < call->nargs && PyLong_CheckExact(call->args[entry->descriptor]))
+        *fd = (int)PyLong_AsLong(call->args[entry->descriptor]);
+    else
+        return 0;
+    if (*fd != 1 && *fd != 2)
+        return 0;
+    if (PyObject_GetBuffer(call->args[entry->index], data, PyBUF_SIMPLE) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_ssize_t n = PyLong_AsSsize_t(result);
+    data->len = n >= 0 && n < data->len ? n : data->len;
+    return 1;
+}
+
+static void record_output(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest)
+{
+    record_writer w;
+    Py_buffer data;
+    int fd;
+    int output = output_of(entry, call, result, &fd, &data);
+    record_begin(&w, entry->id, KIND_RESULT, output ? FLAG_OUTPUT : 0, digest);
+    if (output) {
+        write_count(&w, (uint32_t)fd);
+        write_count(&w, (uint32_t)data.len);
+        write_bytes(&w, data.buf, (size_t)data.len);
+        PyBuffer_Release(&data);
+    }
+    encode_value(&w, result, call);
+    if (record_end(&w) < 0)
+        note_unrecordable(entry, Py_TYPE(result), KIND_RESULT, digest);
+}
+
+/* The result says how much was filled: a count, or a tuple that begins with one. */
+static Py_ssize_t filled(PyObject *result, Py_ssize_t most)
+{
+    PyObject *count = PyTuple_Check(result) && PyTuple_GET_SIZE(result) ? PyTuple_GET_ITEM(result, 0) : result;
+    Py_ssize_t n = PyLong_Check(count) ? PyLong_AsSsize_t(count) : 0;
+    return n < 0 ? 0 : n > most ? most : n;
+}
+
+static void record_buffer(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest)
+{
+    record_writer w;
+    Py_buffer view;
+    record_begin(&w, entry->id, KIND_RESULT, 0, digest);
+    write_bytes(&w, "(\2\0\0\0", 5);
+    encode_value(&w, result, call);
+    if (entry->index < call->nargs && PyObject_GetBuffer(call->args[entry->index], &view, PyBUF_SIMPLE) == 0) {
+        Py_ssize_t n = filled(result, view.len);
+        write_bytes(&w, "b", 1);
+        write_count(&w, (uint32_t)n);
+        write_bytes(&w, view.buf, (size_t)n);
+        PyBuffer_Release(&view);
+    } else {
+        PyErr_Clear();
+        write_bytes(&w, "N", 1);
+    }
+    if (record_end(&w) < 0)
+        note_unrecordable(entry, Py_TYPE(result), KIND_RESULT, digest);
+}
+
+static void record_result(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest)
+{
+    record_writer w;
+    PyObject *value = result;
+    unsigned kind = entry->policy == POLICY_SOURCE ? KIND_SOURCE : KIND_RESULT;
+    if (entry->encode)
+        value = boundary_adapt(entry->encode, result, call);
+    if (!value) {
+        note_unrecordable(entry, Py_TYPE(result), kind, digest);
+        return;
+    }
+    record_begin(&w, entry->id, kind, 0, digest);
+    encode_value(&w, value, call);
+    if (record_end(&w) < 0)
+        note_unrecordable(entry, Py_TYPE(result), kind, digest);
+    if (value != result)
+        Py_DECREF(value);
+}
+
+static void record_raised(boundary_entry *entry, uint32_t digest)
+{
+    record_writer w;
+    PyObject *error = error_take();
+    record_begin(&w, entry->id, KIND_RAISED, 0, digest);
+    encode_exception(&w, error);
+    if (record_end(&w) < 0)
+        note_unrecordable(entry, Py_TYPE(error), KIND_RAISED, digest);
+    error_put_back(error);
+}
+
+PyObject *record_call(boundary_entry *entry, const boundary_call *call)
+{
+    uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
+    int hide = entry->policy != POLICY_RERUN;
+    core_hidden += hide;
+    PyObject *result = entry->original(entry, call);
+    core_hidden -= hide;
+    if (core_mode != MODE_RECORD) /* the call forked, and this is the child */
+        return result;
+    if (!result)
+        record_raised(entry, digest);
+    else if (entry->policy == POLICY_OUTPUT)
+        record_output(entry, call, result, digest);
+    else if (entry->policy == POLICY_BUFFER)
+        record_buffer(entry, call, result, digest);
+    else
+        record_result(entry, call, result, digest);
+    collector_after_input();
+    return result;
+}
+
+static int record_definition(boundary_entry *entry)
+{
+    record_writer w;
+    record_begin(&w, entry->id, KIND_DEFINE, 0, 0);
+    encode_value(&w, entry->name, NULL);
+    return record_end(&w);
+}
+
+int replay_definition(boundary_entry *entry);
+
+int boundary_define(boundary_entry *entry)
+{
+    switch (core_mode) {
+    case MODE_RECORD:
+        return record_definition(entry);
+    case MODE_REPLAY:
+        return replay_definition(entry);
+    default:
+        return 0;
+    }
+}

@@ -1,0 +1,207 @@
+#include "replay.h"
+#include "collector.h"
+#include "control.h"
+#include "digest.h"
+#include "errors.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* --- when it cannot go on ---------------------------------------------------------------------- */
+
+/* "  file:line in function" for each Python frame, innermost first. */
+static PyObject *stack_text(void)
+{
+    PyObject *lines = PyUnicode_FromString("");
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    while (frame && lines) {
+        PyCodeObject *code = PyFrame_GetCode(frame);
+        PyObject *line = PyUnicode_FromFormat("\n  %U:%d in %U", code->co_filename, PyFrame_GetLineNumber(frame),
+                                              code->co_qualname);
+        PyUnicode_AppendAndDel(&lines, line);
+        Py_DECREF(code);
+        PyFrameObject *back = PyFrame_GetBack(frame);
+        Py_SETREF(frame, back);
+    }
+    Py_XDECREF(frame);
+    return lines;
+}
+
+static PyObject *last_input_text(void)
+{
+    if (stream_inputs == 0)
+        return PyUnicode_FromString("no input agreed before it");
+    return PyUnicode_FromFormat("the last agreeing input is number %llu", (unsigned long long)(stream_inputs - 1));
+}
+
+void replay_diverged(const char *format, ...)
+{
+    va_list arguments;
+    core_hide();
+    PyErr_Clear();
+    va_start(arguments, format);
+    PyObject *what = PyUnicode_FromFormatV(format, arguments);
+    va_end(arguments);
+    PyObject *stack = stack_text();
+    PyObject *last = last_input_text();
+    PyObject *message = what && stack && last
+                            ? PyUnicode_FromFormat("The replay diverged from the recording at input %llu: %U; %U."
+                                                   "\nPython stack, innermost first:%U",
+                                                   (unsigned long long)stream_inputs, what, last, stack)
+                            : NULL;
+    const char *text = message ? PyUnicode_AsUTF8(message) : NULL;
+    control_diverged(text ? text : "The replay diverged from the recording (no memory for the details).");
+}
+
+void replay_record_ends(void)
+{
+    core_hide();
+    control_end(-1, NULL, NULL);
+}
+
+int replay_has_more(void)
+{
+    record_view record;
+    return stream_peek(&record) != 0;
+}
+
+/* --- matching ----------------------------------------------------------------------------------- */
+
+/* "what it is" for a message. */
+static PyObject *describe(const record_view *record)
+{
+    static const char *const kinds[] = {"result", "exception", "definition", "garbage collection", "callback",
+                                        "end of a callback", "start", "hand-over", "signal", "end", "source",
+                                        "note", "clock", "address"};
+    const char *kind = record->kind < sizeof kinds / sizeof *kinds ? kinds[record->kind] : "record";
+    PyObject *name = boundary_name(record->callable);
+    return name ? PyUnicode_FromFormat("the %s of %U", kind, name) : PyUnicode_FromFormat("a %s record", kind);
+}
+
+static void peek(record_view *record)
+{
+    for (;;) {
+        int found = stream_peek(record);
+        if (found == 0)
+            replay_record_ends();
+        if (found < 0)
+            replay_diverged("the recorded stream is damaged here");
+        if (record->kind != KIND_NOTE && record->kind != KIND_CLOCK)
+            return;
+        stream_take();
+    }
+}
+
+static void expect(boundary_entry *entry, uint32_t digest, record_view *record)
+{
+    peek(record);
+    unsigned kind = record->kind;
+    if (record->callable != entry->id || (kind != KIND_RESULT && kind != KIND_RAISED && kind != KIND_SOURCE)) {
+        PyObject *recorded = describe(record);
+        replay_diverged("the recording has %V here, the program called %U", recorded, "another record", entry->name);
+    }
+    if (record->digest != digest)
+        replay_diverged("the program called %U as recorded, but with other arguments", entry->name);
+}
+
+void replay_expect_own(unsigned kind, record_view *record)
+{
+    peek(record);
+    if (record->callable != 0 || record->kind != kind) {
+        PyObject *recorded = describe(record);
+        replay_diverged("the recording has %V where the recorder's own record %u was due", recorded, "another record", kind);
+    }
+}
+
+int replay_definition(boundary_entry *entry)
+{
+    record_view record;
+    peek(&record);
+    const char *p = record.payload;
+    PyObject *name = decode_value(&p, record.payload + record.size, NULL);
+    if (record.kind != KIND_DEFINE || record.callable != entry->id || !name || !PyUnicode_Check(name) ||
+        PyUnicode_Compare(name, entry->name) != 0)
+        replay_diverged("%U was put behind the boundary, the recording has %V; the recording was made with another "
+                        "version of Retroscope, Python or the package",
+                        entry->name, name, "something else");
+    Py_DECREF(name);
+    stream_take();
+    return 0;
+}
+
+/* --- results ------------------------------------------------------------------------------------ */
+
+static void fill_buffer(boundary_entry *entry, const boundary_call *call, PyObject *data)
+{
+    Py_buffer view;
+    if (data == Py_None)
+        return;
+    if (entry->index >= call->nargs || PyObject_GetBuffer(call->args[entry->index], &view, PyBUF_WRITABLE) < 0)
+        replay_diverged("%U was given something that cannot be filled", entry->name);
+    if (PyBytes_GET_SIZE(data) > view.len)
+        replay_diverged("%U was given a smaller buffer than in the recording", entry->name);
+    memcpy(view.buf, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
+    PyBuffer_Release(&view);
+}
+
+/* The recorded outcome: a result, or NULL with the recorded exception set. Takes the record. */
+static PyObject *outcome(boundary_entry *entry, const boundary_call *call, const record_view *record)
+{
+    const char *p = record->payload, *end = p + record->size;
+    if (record->flags & FLAG_OUTPUT) {
+        uint32_t n = 0;
+        if (record->size >= 8)
+            memcpy(&n, p + 4, 4);
+        if (record->size < 8 || n > record->size - 8)
+            replay_diverged("the record of %U is damaged", entry->name);
+        p += 8 + n;
+    }
+    core_hide();
+    PyObject *value = decode_value(&p, end, call);
+    core_show();
+    if (!value) {
+        PyObject *error = error_take();
+        replay_diverged("the recorded result of %U cannot be rebuilt (%S)", entry->name, error);
+    }
+    unsigned kind = record->kind;
+    stream_take();
+    if (kind == KIND_RAISED) {
+        if (!PyExceptionInstance_Check(value))
+            replay_diverged("the record of %U is damaged", entry->name);
+        PyErr_SetObject((PyObject *)Py_TYPE(value), value);
+        Py_DECREF(value);
+        return NULL;
+    }
+    if (entry->policy == POLICY_BUFFER) {
+        if (!PyTuple_Check(value) || PyTuple_GET_SIZE(value) != 2 ||
+            (PyTuple_GET_ITEM(value, 1) != Py_None && !PyBytes_Check(PyTuple_GET_ITEM(value, 1))))
+            replay_diverged("the record of %U is damaged", entry->name);
+        fill_buffer(entry, call, PyTuple_GET_ITEM(value, 1));
+        Py_SETREF(value, Py_NewRef(PyTuple_GET_ITEM(value, 0)));
+    } else if (entry->decode) {
+        Py_SETREF(value, boundary_adapt(entry->decode, value, call));
+        if (!value) {
+            PyObject *error = error_take();
+            replay_diverged("the recorded result of %U cannot be rebuilt (%S)", entry->name, error);
+        }
+    }
+    return value;
+}
+
+PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
+{
+    record_view record;
+    if (core_looking)
+        return PyErr_Format(PyExc_RuntimeError, "%U reaches outside the recording: it cannot be called while looking",
+                            entry->name);
+    uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
+    if (entry->policy == POLICY_RERUN) {
+        PyObject *again = entry->original(entry, call);
+        Py_XDECREF(again);
+        PyErr_Clear();
+    }
+    expect(entry, digest, &record);
+    PyObject *result = outcome(entry, call, &record);
+    collector_as_recorded();
+    return result;
+}

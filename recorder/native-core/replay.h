@@ -1,0 +1,21 @@
+/* The boundary while replaying: nothing outside is asked; every input is checked against the record. */
+#ifndef RETROSCOPE_REPLAY_H
+#define RETROSCOPE_REPLAY_H
+
+#include "boundary.h"
+#include "decode.h"
+
+/* Stops this replay for good: what happened and what was expected, the Python stack, the last agreeing
+ * input. Never returns. `format` as in PyUnicode_FromFormat. */
+_Noreturn void replay_diverged(const char *format, ...);
+
+/* The stream is used up: the recording ends at this place. Never returns. */
+_Noreturn void replay_record_ends(void);
+
+/* Is anything of the stream left? */
+int replay_has_more(void);
+
+/* Takes a record of the recorder itself (callable 0) of this kind; a divergence if another comes. */
+void replay_expect_own(unsigned kind, record_view *record);
+
+#endif

@@ -1,0 +1,243 @@
+#include "search.h"
+
+#include "control.h"
+#include "message.h"
+#include "ticks.h"
+#include "visible.h"
+
+#include <string.h>
+
+bool search_functions;
+search_request search_current;
+
+static uint64_t began_at;
+static const frame *entered;  /* a frame of a function with a breakpoint, until its first line event */
+
+/* --- what was found --------------------------------------------------------------------------------------- */
+
+static search_match found[SEARCH_KEPT];
+static uint64_t found_count;
+
+static void add_match(uint32_t kind, uint32_t breakpoint, const frame *f)
+{
+    search_match *m = &found[found_count++ % SEARCH_KEPT];
+    m->tick = ticks_now;
+    m->kind = kind;
+    m->breakpoint = breakpoint;
+    m->depth = frames_depth(f, ticks_now);
+    m->thread = core_thread;
+}
+
+size_t search_found(search_match out[SEARCH_KEPT], uint64_t *all)
+{
+    size_t n = found_count < SEARCH_KEPT ? (size_t)found_count : SEARCH_KEPT;
+    for (size_t i = 0; i < n; i++)
+        out[i] = found[(found_count - n + i) % SEARCH_KEPT];
+    *all = found_count;
+    return n;
+}
+
+/* --- the breakpoints -------------------------------------------------------------------------------------- */
+
+enum { KIND_LINE, KIND_FUNCTION };
+
+#define BREAKPOINTS 4096
+#define TEXT_BYTES (1 << 18)
+
+typedef struct {
+    uint32_t id, kind, line, size;
+    const char *text;
+} breakpoint;
+
+static breakpoint breakpoints[BREAKPOINTS];
+static uint32_t breakpoint_count;
+static char breakpoint_text[TEXT_BYTES];
+static uint64_t lines[65536 / 64];  /* bit (line & 0xFFFF) set: some breakpoint may be on such a line */
+static bool any_line;
+
+static uint32_t take_u32(const char **p)
+{
+    uint32_t value;
+    memcpy(&value, *p, sizeof value);
+    *p += sizeof value;
+    return value;
+}
+
+/* Reads one breakpoint at *p; its text stays in the message. */
+static bool read_breakpoint(const char **p, const char *end, breakpoint *b)
+{
+    if (end - *p < 16)
+        return false;
+    b->id = take_u32(p);
+    b->kind = take_u32(p);
+    b->line = take_u32(p);
+    b->size = take_u32(p);
+    b->text = *p;
+    if ((size_t)(end - *p) < b->size || b->kind > KIND_FUNCTION)
+        return false;
+    *p += b->size;
+    return true;
+}
+
+/* Whether the whole message is well-formed and fits. */
+static bool check_breakpoints(const char *p, const char *end, uint32_t n)
+{
+    size_t text = 0;
+    breakpoint b;
+    if (n > BREAKPOINTS)
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!read_breakpoint(&p, end, &b))
+            return false;
+        text += b.size;
+    }
+    return p == end && text <= TEXT_BYTES;
+}
+
+bool search_set_breakpoints(const char *body, size_t size)
+{
+    const char *p = body, *end = body + size;
+    if (size < 4)
+        return false;
+    uint32_t n = take_u32(&p);
+    if (!check_breakpoints(p, end, n))
+        return false;
+    memset(lines, 0, sizeof lines);
+    search_functions = any_line = false;
+    entered = NULL;
+    breakpoint_count = n;
+    char *text = breakpoint_text;
+    for (uint32_t i = 0; i < n; i++) {
+        breakpoint *b = &breakpoints[i];
+        read_breakpoint(&p, end, b);
+        memcpy(text, b->text, b->size);
+        b->text = text;
+        text += b->size;
+        if (b->kind == KIND_LINE) {
+            lines[(b->line & 0xFFFF) / 64] |= (uint64_t)1 << (b->line & 63);
+            any_line = true;
+        } else {
+            search_functions = true;
+        }
+    }
+    return true;
+}
+
+/* Whether `stem` is the name of the code's file without folders and without its extension. */
+static bool is_file_stem(PyCodeObject *code, const char *stem, size_t n)
+{
+    char path[4096];
+    message text = message_in(path, sizeof path);
+    message_add_str(&text, code->co_filename);
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    size_t size = dot && dot > name ? (size_t)(dot - name) : strlen(name);
+    return size == n && memcmp(name, stem, n) == 0;
+}
+
+/* `name` is a qualified name, alone or after "file-stem:". */
+static bool names_function(const breakpoint *b, PyCodeObject *code)
+{
+    const char *colon = memchr(b->text, ':', b->size);
+    if (!colon)
+        return message_str_is(code->co_qualname, b->text, b->size);
+    size_t stem = (size_t)(colon - b->text);
+    return message_str_is(code->co_qualname, colon + 1, b->size - stem - 1) && is_file_stem(code, b->text, stem);
+}
+
+void search_enter(PyCodeObject *code, const frame *f)
+{
+    entered = NULL;
+    for (uint32_t i = 0; i < breakpoint_count; i++) {
+        if (breakpoints[i].kind == KIND_FUNCTION && names_function(&breakpoints[i], code)) {
+            entered = f;
+            return;
+        }
+    }
+}
+
+static bool is_hit(const breakpoint *b, PyCodeObject *code, uint32_t line, bool entering)
+{
+    if (b->kind == KIND_FUNCTION)
+        return entering && names_function(b, code);
+    return b->line == line && message_str_is(code->co_filename, b->text, b->size);
+}
+
+static bool match_breakpoints(PyCodeObject *code, uint32_t line, const frame *f)
+{
+    bool entering = entered && entered == f;
+    entered = NULL;
+    bool here = lines[(line & 0xFFFF) / 64] >> (line & 63) & 1;
+    bool any = false;
+    if (!here && !entering)
+        return false;
+    for (uint32_t i = 0; i < breakpoint_count; i++) {
+        if (is_hit(&breakpoints[i], code, line, entering)) {
+            add_match(WANT_BREAKPOINT, breakpoints[i].id, f);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* --- the search ------------------------------------------------------------------------------------------- */
+
+void search_begin(const search_request *request)
+{
+    search_current = *request;
+    found_count = 0;
+    began_at = ticks_now;
+    entered = NULL;
+}
+
+bool search_every_line(void)
+{
+    uint32_t want = search_current.want;
+    return want & (WANT_DEPTH | WANT_LINE) || (want & WANT_BREAKPOINT && (any_line || search_functions));
+}
+
+static bool is_sought_thread(void)
+{
+    return !search_current.thread || search_current.thread == core_thread;
+}
+
+static bool match_line(PyCodeObject *code, const frame *f)
+{
+    uint32_t want = search_current.want;
+    if (want & WANT_VISIBLE && !code_is_visible(code))
+        return false;
+    if (want & WANT_DEPTH && frames_depth(f, ticks_now) <= search_current.max_depth)
+        add_match(WANT_DEPTH, 0, f);
+    else if (want & WANT_LINE)
+        add_match(WANT_LINE, 0, f);
+    else
+        return false;
+    return true;
+}
+
+bool search_line(PyCodeObject *code, int line)
+{
+    if (!search_every_line() || !is_sought_thread())
+        return false;
+    bool any = false;
+    const frame *f = frames_current();
+    if (search_current.want & WANT_BREAKPOINT)
+        any = match_breakpoints(code, (uint32_t)line, f);
+    if (search_current.want & (WANT_DEPTH | WANT_LINE))
+        any |= match_line(code, f);
+    return any && search_current.action == ACTION_STOP;
+}
+
+bool search_raise(const frame *f)
+{
+    uint32_t want = search_current.want;
+    if (!(want & WANT_RAISE) || !is_sought_thread())
+        return false;
+    if (ticks_now == began_at && !(want & WANT_RAISE_HERE))
+        return false;
+    if (want & WANT_VISIBLE && !code_is_visible(frames_code(f)))
+        return false;
+    add_match(WANT_RAISE, 0, f);
+    return search_current.action == ACTION_STOP;
+}

@@ -1,0 +1,70 @@
+/* The search of a RUN: which line events and raises are matches, and what was found.
+ *
+ * Everything here lives in static memory of fixed size: a run that searches must leave the process's memory
+ * exactly as one that does not.
+ */
+#ifndef RETROSCOPE_SEARCH_H
+#define RETROSCOPE_SEARCH_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "frames.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum search_want {
+    WANT_BREAKPOINT = 1,
+    WANT_DEPTH = 2,      /* any line with depth <= max_depth */
+    WANT_LINE = 4,       /* any line */
+    WANT_RAISE = 8,
+    WANT_VISIBLE = 0x100,     /* lines and raises of the user's own code only; breakpoints are exempt */
+    WANT_RAISE_HERE = 0x200,  /* also a raise by the line at the tick where the run begins */
+};
+
+enum search_action { ACTION_STOP, ACTION_COLLECT };
+
+typedef struct {
+    uint64_t until;
+    uint32_t want, max_depth, action, thread;
+} search_request;
+
+/* As it goes over the wire. `kind` is the one bit of search_want that matched. */
+typedef struct {
+    uint64_t tick;
+    uint32_t kind, breakpoint, depth, thread;
+} search_match;
+
+#define SEARCH_KEPT 64
+
+/* Whether function breakpoints are sought: entries of functions must then be told to search_enter. */
+extern bool search_functions;
+
+/* The request of the RUN in progress. */
+extern search_request search_current;
+
+/* Begins a run; forgets what the last one found. */
+void search_begin(const search_request *request);
+
+/* Whether every line event must come to search_line (else none need). */
+bool search_every_line(void);
+
+/* The line event ticks_now, at the running frame: true to stop here. */
+bool search_line(PyCodeObject *code, int line);
+
+/* The line ticks_now raised an exception in frame `f`: true to stop here. */
+bool search_raise(const frame *f);
+
+/* `f` was entered for the first time; its first line event is to come. */
+void search_enter(PyCodeObject *code, const frame *f);
+
+/* Replaces the breakpoints by those of a BREAKPOINTS message (after its header); false if it is malformed or
+ * does not fit, nothing is changed then. */
+bool search_set_breakpoints(const char *body, size_t size);
+
+/* The latest matches, oldest first, at most SEARCH_KEPT, and how many there were in all. */
+size_t search_found(search_match out[SEARCH_KEPT], uint64_t *all);
+
+#endif

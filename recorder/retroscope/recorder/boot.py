@@ -1,0 +1,39 @@
+"""Puts the recorder (or the replay) in place in a fresh interpreter and starts the program.
+
+In: the stream's descriptor and the configuration (docs/architecture.md, "The configuration"). Runs hidden,
+before `site`; afterwards the program finds what plain Python would have given it: `__main__`, sys.argv,
+sys.path, sys.flags, the environment, the standard streams. Both modes take the same steps in the same
+order, so that the stream means the same on both sides.
+"""
+
+
+
+
+def start(core, importer, stream, config):
+    """Never returns: the process ends as the program ends."""
+    replaying = config["mode"] == "replay"
+    (core.replay_open if replaying else core.record_open)(stream)
+    machine = importer.load("machine")
+    if not replaying:
+        machine.close(stream)
+        machine.pin_environment(config)
+    main = None if replaying else machine.read_program(config)
+    facts = core.start(None if replaying else machine.facts(config, main))
+    if facts["main"]["form"] == "file" and not facts["main"]["error"]:
+        main = core.own_source(main)
+    registry = importer.load("registry")
+    registry.take_over(core, importer)
+    machine.restore(core, facts, replaying)
+    if replaying:
+        _begin_replay(core, importer, config, machine)
+    program = importer.load("program")
+    core.run(program.prepare(facts, main), not facts["no_site"])
+
+
+def _begin_replay(core, importer, config, machine):
+    looker = {"__builtins__": importer.builtins, "__name__": "retroscope.replay.inspector"}
+    paths = config["inspector"]
+    for path in [paths] if isinstance(paths, str) else paths:
+        exec(importer.loader("retroscope.replay.inspector", path).get_code("retroscope.replay.inspector"), looker)
+    core.set_library_prefixes(machine.library_prefixes())
+    core.replay_begin(config["control_fd"], looker["serve"])

@@ -1,0 +1,69 @@
+"""Clocks and what depends on the local time zone: time, datetime."""
+
+from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt
+
+
+def _encode(result, self, args, kwargs):
+    """A date or datetime as its own state and its zone: None, "argument", or (seconds, name) of a fixed one."""
+    state = result.__reduce_ex__(4)[1]
+    zone = getattr(result, "tzinfo", None)
+    if zone is None:
+        return (state[0], None)
+    given = args[-1] if args else (kwargs or {}).get("tz")
+    if zone is given:
+        return (state[0], "argument")
+    return (state[0], (zone.utcoffset(None).total_seconds(), zone.tzname(None)))
+
+
+def _decode(value, self, args, kwargs):
+    kind = self if isinstance(self, type) else type(self)
+    state, zone = value
+    if zone is None:
+        return kind(state)
+    if zone == "argument":
+        return kind(state, args[-1] if args else kwargs["tz"])
+    return kind(state, _fixed_zone(*zone))
+
+
+def _fixed_zone(seconds, name):
+    import _datetime
+
+    return _datetime.timezone(_datetime.timedelta(seconds=seconds), name)
+
+
+def _is_naive(self, args, kwargs):
+    return self.tzinfo is None
+
+
+def _asks_local(self, args, kwargs):
+    """astimezone() without a zone, or of a naive time, asks the machine."""
+    return self.tzinfo is None or not (args or kwargs) or (args and args[0] is None)
+
+
+def _has_no_zone(self, args, kwargs):
+    return len(args) < 2 and not (kwargs or {}).get("tz")
+
+
+_local = adapt(_encode, _decode)
+
+MODULES = [
+    Module("time", passing="get_clock_info", special={"tzset": RERUN}),
+    Module(
+        "_datetime",
+        functions=PASS,
+        types=[
+            Type("date", methods=PASS, special={"today": _local, "fromtimestamp": _local}),
+            Type(
+                "datetime",
+                methods=PASS,
+                special={
+                    "now": _local,
+                    "utcnow": _local,
+                    "fromtimestamp": adapt(_encode, _decode, when=_has_no_zone),
+                    "astimezone": adapt(_encode, _decode, when=_asks_local),
+                    "timestamp": adapt(None, None, when=_is_naive),
+                },
+            ),
+        ],
+    ),
+]

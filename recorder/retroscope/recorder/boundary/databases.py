@@ -1,0 +1,101 @@
+"""sqlite3. In replay a connection is a real one to an empty database in memory; no statement ever runs there."""
+
+import sys
+
+from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Policy, Type, adapt
+
+_core = None
+
+
+def bind(core):
+    global _core
+    _core = core
+
+
+def _opened(result, self, args, kwargs):
+    return None
+
+
+def _open_empty(value, self, args, kwargs):
+    options = {name: option for name, option in (kwargs or {}).items() if name not in ("database", "uri")}
+    sys.modules["_sqlite3"].Connection.__init__(self, ":memory:", *args[1:7], **options)
+
+
+_STATE = ("description", "rowcount", "lastrowid")
+
+
+def _encode_executed(result, self, args, kwargs):
+    return (self.description, self.rowcount, self.lastrowid)
+
+
+def _decode_executed(value, self, args, kwargs):
+    members = sys.modules["_sqlite3"].Cursor.__dict__
+    for name, item in zip(_STATE, value):
+        _core.set_member(self, members[name], item)
+    return self
+
+
+def _one_by_factory(call, self, args, kwargs):
+    """A row factory is the program's own code: it runs visibly, on the plain row."""
+    factory, self.row_factory = self.row_factory, None
+    try:
+        row = call(self, *args, **(kwargs or {}))
+    finally:
+        self.row_factory = factory
+    return None if row is None else _core.visible(factory, (self, row))
+
+
+def _all_by_factory(call, self, args, kwargs):
+    factory, self.row_factory = self.row_factory, None
+    try:
+        rows = call(self, *args, **(kwargs or {}))
+    finally:
+        self.row_factory = factory
+    return [_core.visible(factory, (self, row)) for row in rows]
+
+
+def _fetch(wrap):
+    return Policy("RESULT", wrap=wrap, member="row_factory")
+
+
+_executes = adapt(_encode_executed, _decode_executed)
+
+MODULES = [
+    Module(
+        "_sqlite3",
+        functions=PASS,
+        special={"enable_shared_cache": RESULT},
+        types=[
+            Type(
+                "Connection",
+                special={
+                    "__init__": adapt(_opened, _open_empty),
+                    "close": RERUN,
+                    "total_changes": RESULT,
+                    "in_transaction": RESULT,
+                    "create_function": RERUN,
+                    "create_aggregate": RERUN,
+                    "create_window_function": RERUN,
+                    "create_collation": RERUN,
+                    "set_authorizer": RERUN,
+                    "set_progress_handler": RERUN,
+                    "set_trace_callback": RERUN,
+                },
+                passing="cursor execute executemany executescript __enter__ iterdump __call__",
+            ),
+            Type(
+                "Cursor",
+                methods=PASS,
+                special={
+                    "execute": _executes,
+                    "executemany": _executes,
+                    "executescript": _executes,
+                    "fetchone": _fetch(_one_by_factory),
+                    "fetchmany": _fetch(_all_by_factory),
+                    "fetchall": _fetch(_all_by_factory),
+                    "__next__": _fetch(_one_by_factory),
+                },
+            ),
+        ],
+    ),
+]

@@ -1,0 +1,77 @@
+"""The operating system's calls: everything in `posix` but what only computes."""
+
+from retroscope.recorder.boundary.declare import RERUN, RESULT, Module, Type, adapt, output
+
+_core = None
+
+
+def bind(core):
+    global _core
+    _core = core
+
+
+def _encode_entry(entry):
+    return (entry.name, entry.path)
+
+
+def _decode_entry(kind, value, self):
+    entry = _core.allocate(kind)
+    _core.set_member(entry, kind.__dict__["name"], value[0])
+    _core.set_member(entry, kind.__dict__["path"], value[1])
+    return entry
+
+
+def _encode_iterator(iterator):
+    return None
+
+
+def _decode_iterator(kind, value, self):
+    return _core.allocate(kind)
+
+
+def _iterator_type(module):
+    iterator = module.scandir("/")
+    iterator.close()
+    return type(iterator)
+
+
+def _encode_filled(result, self, args, kwargs):
+    return (result, [bytes(part)[:result] for part in args[1]])
+
+
+def _decode_filled(value, self, args, kwargs):
+    result, parts = value
+    left = result
+    for part, data in zip(args[1], parts):
+        view = memoryview(part).cast("B")
+        n = min(left, len(view))
+        view[:n] = data[:n]
+        left -= n
+    return result
+
+
+_COMPUTES = """
+    fspath strerror major minor makedev register_at_fork WCOREDUMP WIFCONTINUED WIFSTOPPED WIFSIGNALED WIFEXITED
+    WEXITSTATUS WTERMSIG WSTOPSIG _path_normpath _path_splitroot _path_splitroot_ex _inputhook waitstatus_to_exitcode
+    CPU_COUNT putenv unsetenv
+"""
+
+MODULES = [
+    Module(
+        "posix",
+        passing=_COMPUTES,
+        special={
+            "write": output(data=1, descriptor=0),
+            "readv": adapt(_encode_filled, _decode_filled),
+            "preadv": adapt(_encode_filled, _decode_filled),
+        },
+        types=[
+            Type("DirEntry", handle=(_encode_entry, _decode_entry), passing="__fspath__"),
+            Type(_iterator_type, special={"__next__": RESULT}, handle=(_encode_iterator, _decode_iterator),
+                 passing="__enter__"),
+        ],
+    ),
+    Module("fcntl"),
+    Module("resource"),
+    Module("_locale", special={"setlocale": RERUN}, passing="strcoll strxfrm gettext dgettext dcgettext"),
+]

@@ -1,0 +1,103 @@
+"""The import system: where a module was found, and its source. Both are recorded as decisions.
+
+In replay, code is compiled from the recorded source; the cached code of this machine is used only when
+the file here still has that very content.
+"""
+
+import sys
+
+from retroscope.recorder.boundary.declare import PASS, Module, Policy, Type, adapt
+
+_external = sys.modules["_frozen_importlib_external"]
+_core = None
+
+
+def bind(core):
+    global _core
+    _core = core
+
+
+def _is_plain_finder(self, args, kwargs):
+    return type(self) is _external.FileFinder
+
+
+def _encode_spec(spec, self, args, kwargs):
+    if spec is None:
+        return None
+    loader = type(spec.loader).__name__ if spec.loader is not None else None
+    locations = spec.submodule_search_locations
+    return (loader, spec.origin, None if locations is None else list(locations))
+
+
+def _decode_spec(value, self, args, kwargs):
+    if value is None:
+        return None
+    name, (loader, origin, locations) = args[0], value
+    if loader is None:
+        spec = sys.modules["_frozen_importlib"].ModuleSpec(name, None)
+        spec.submodule_search_locations = locations
+        return spec
+    made = getattr(_external, loader)(name, origin)
+    return _external.spec_from_file_location(name, origin, loader=made, submodule_search_locations=locations)
+
+
+def _is_plain_loader(self, args, kwargs):
+    return type(self) is _external.SourceFileLoader
+
+
+def _encode_code(code, self, args, kwargs):
+    path = self.get_filename(args[0])
+    content = bytes(self.get_data(path))
+    return (path, content, _core.blake2b(content))
+
+
+def _decode_code(value, self, args, kwargs):
+    path, content, _ = value
+    try:
+        if bytes(self.get_data(path)) == content:
+            return _cached(self, args[0])
+    except OSError:
+        pass  # the file is gone from this machine: the recorded source stands for it
+    return compile(content, path, "exec", dont_inherit=True)
+
+
+def _cached(loader, name):
+    """This machine's own cached code; nothing is written here."""
+    kept = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        return loader.get_code(name)
+    finally:
+        sys.dont_write_bytecode = kept
+
+
+def _is_sourceless(self, args, kwargs):
+    return type(self) is _external.SourcelessFileLoader
+
+
+def _encode_sourceless(code, self, args, kwargs):
+    import marshal
+
+    return marshal.dumps(code)
+
+
+def _decode_sourceless(value, self, args, kwargs):
+    import marshal
+
+    return marshal.loads(value)
+
+
+MODULES = [
+    Module(
+        "_frozen_importlib_external",
+        functions=PASS,
+        types=[
+            Type("FileFinder", methods=PASS,
+                 special={"find_spec": adapt(_encode_spec, _decode_spec, when=_is_plain_finder)}),
+            Type("SourceLoader", methods=PASS,
+                 special={"get_code": Policy("SOURCE", encode=_encode_code, decode=_decode_code, when=_is_plain_loader)}),
+            Type("SourcelessFileLoader", methods=PASS,
+                 special={"get_code": adapt(_encode_sourceless, _decode_sourceless, when=_is_sourceless)}),
+        ],
+    ),
+]

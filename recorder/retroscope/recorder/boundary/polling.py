@@ -1,0 +1,37 @@
+"""Waiting for descriptors: select, poll, epoll."""
+
+from retroscope.recorder.boundary.declare import RESULT, Module, Type, adapt
+
+
+def _encode_ready(result, self, args, kwargs):
+    """What select.select returns are the very objects it was given: by position."""
+    places = []
+    for ready, asked in zip(result, args):
+        asked = list(asked)
+        places.append([next(i for i, one in enumerate(asked) if one is item) for item in ready])
+    return places
+
+
+def _decode_ready(places, self, args, kwargs):
+    ready = []
+    for which, asked in zip(places, args):
+        asked = list(asked)
+        ready.append([asked[i] for i in which])
+    return tuple(ready)
+
+
+def _poll_type(module):
+    return type(module.poll())
+
+
+MODULES = [
+    Module(
+        "select",
+        passing="poll",
+        special={"select": adapt(_encode_ready, _decode_ready)},
+        types=[
+            Type(_poll_type, passing="register modify unregister"),
+            Type("epoll", attributes=RESULT, passing="__enter__ __exit__"),
+        ],
+    ),
+]

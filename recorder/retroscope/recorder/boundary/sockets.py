@@ -1,0 +1,83 @@
+"""Sockets. In replay a socket is a real object of the real type that holds the recorded descriptor."""
+
+from retroscope.recorder.boundary import files
+from retroscope.recorder.boundary.declare import RERUN, Module, Type, adapt, buffer
+
+_core = None
+
+
+def bind(core):
+    global _core
+    _core = core
+
+
+def _facts(socket):
+    return (socket.fileno(), socket.family, socket.type, socket.proto)
+
+
+def _fill(socket, value):
+    descriptor, family, kind, protocol = value
+    files.occupy(descriptor)
+    members = _raw(type(socket)).__dict__
+    family_at = _core.member_offset(members["family"])
+    _core.poke_int(socket, family_at - 4, descriptor)
+    _core.poke_int(socket, family_at, family)
+    _core.poke_int(socket, _core.member_offset(members["type"]), kind)
+    _core.poke_int(socket, _core.member_offset(members["proto"]), protocol)
+
+
+def _raw(kind):
+    return next(base for base in kind.__mro__ if base.__module__ == "_socket")
+
+
+def _encode(result, self, args, kwargs):
+    return _facts(self)
+
+
+def _decode(value, self, args, kwargs):
+    _fill(self, value)
+
+
+def _make(kind, value, self):
+    socket = _core.allocate(kind)
+    _fill(socket, value)
+    return socket
+
+
+def _encode_scattered(result, self, args, kwargs):
+    return (result, [bytes(part)[: result[0]] for part in args[0]])
+
+
+def _decode_scattered(value, self, args, kwargs):
+    result, parts = value
+    left = result[0]
+    for part, data in zip(args[0], parts):
+        view = memoryview(part).cast("B")
+        n = min(left, len(view))
+        view[:n] = data[:n]
+        left -= n
+    return result
+
+
+MODULES = [
+    Module(
+        "_socket",
+        passing="htons htonl ntohs ntohl inet_aton inet_ntoa inet_pton inet_ntop CMSG_LEN CMSG_SPACE "
+        "getdefaulttimeout setdefaulttimeout",
+        types=[
+            Type(
+                "socket",
+                special={
+                    "__init__": adapt(_encode, _decode),
+                    "recv_into": buffer(0),
+                    "recvfrom_into": buffer(0),
+                    "recvmsg_into": adapt(_encode_scattered, _decode_scattered),
+                    "close": RERUN,
+                    "detach": RERUN,
+                },
+                passing="fileno",
+                handle=(_facts, _make),
+            )
+        ],
+    ),
+]

@@ -1,0 +1,215 @@
+"""What the program finds at its start: environment, arguments, paths, flags, standard streams.
+
+While recording it is taken from this machine and kept (`facts`); in replay it is put back (`restore`).
+"""
+
+import sys
+
+import posix
+
+
+def close(descriptor):
+    posix.close(descriptor)
+
+
+def pin_environment(config):
+    """The pinned hash seed is ours; the program sees what its user had set."""
+    seed = config["environ_hashseed"]
+    if seed is None:
+        posix.environ.pop(b"PYTHONHASHSEED", None)
+        posix.unsetenv(b"PYTHONHASHSEED")
+    else:
+        posix.environ[b"PYTHONHASHSEED"] = seed.encode("utf-8", "surrogateescape")
+        posix.putenv(b"PYTHONHASHSEED", seed.encode("utf-8", "surrogateescape"))
+    for name, value in config.get("environ_hidden", {}).items():
+        name, value = name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
+        posix.environ[name] = value
+        posix.putenv(name, value)
+
+
+def facts(config, program):
+    """The START record: everything a replay needs to begin alike. `program` is what read_program returned."""
+    words = (1 if config["kind"] == "script" else 2) + len(config["args"])
+    cwd = _cwd()
+    return {
+        "environ": [(_text(name), _text(value)) for name, value in posix.environ.items()],
+        "seed": config["seed"],
+        "executable": config["executable"],
+        "version": sys.version,
+        "hexversion": sys.hexversion,
+        "platform": sys.platform,
+        "kind": config["kind"],
+        "target": config["target"],
+        "args": config["args"],
+        "argv": _argv(config),
+        "orig_argv": config["orig_argv"],
+        "flags": [flag for flag in config["orig_argv"][1 : len(config["orig_argv"]) - words] if flag[1:] not in "EIPS"],
+        "cwd": cwd,
+        "path": list(sys.path),
+        "prefixes": {name: getattr(sys, name) for name in _PREFIXES},
+        "no_site": config["no_site"],
+        "no_user_site": config["no_user_site"],
+        "isolated": config["isolated"],
+        "ignore_environment": config["ignore_environment"],
+        "safe_path": config["safe_path"],
+        "streams": {name: _stream_facts(getattr(sys, name)) for name in ("stdin", "stdout", "stderr")},
+        "main": _main_facts(config, cwd) | {"error": program[2] if program and program[1] is None else None},
+    }
+
+
+_PREFIXES = ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix", "platlibdir", "_base_executable")
+
+
+def _text(data):
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _cwd():
+    try:
+        return posix.getcwd()
+    except OSError:
+        return ""
+
+
+def _argv(config):
+    first = {"script": config["target"], "module": "-m", "code": "-c"}[config["kind"]]
+    return [first, *config["args"]]
+
+
+def _stream_facts(stream):
+    if stream is None:
+        return None
+    buffer = stream.buffer
+    raw = getattr(buffer, "raw", buffer)
+    return {
+        "encoding": stream.encoding,
+        "errors": stream.errors,
+        "line_buffering": stream.line_buffering,
+        "write_through": stream.write_through,
+        "mode": stream.mode,
+        "buffered": raw is not buffer,
+        "block": raw._blksize,
+        "name": raw.name,
+        "tty": raw.isatty(),
+    }
+
+
+# --- the program itself
+
+
+def _main_facts(config, cwd):
+    kind, target = config["kind"], config["target"]
+    if kind == "code":
+        return {"form": "code", "path0": ""}
+    if kind == "module":
+        return {"form": "module", "path0": cwd}
+    path = target if target.startswith("/") or not cwd else cwd + "/" + target
+    form = _form(target)
+    if form == "package":
+        return {"form": form, "path": target, "path0": target}
+    return {"form": form, "path": path, "path0": _real_path(path).rpartition("/")[0] or "/"}
+
+
+def _form(target):
+    try:
+        mode = posix.stat(target).st_mode
+    except OSError:
+        return "file"
+    if mode & 0o170000 == 0o040000:
+        return "package"
+    try:
+        sys.path_hooks[0](target)
+    except ImportError:
+        return "file"
+    return "package"
+
+
+def _real_path(path):
+    """As realpath(3), for a path that exists; else the path itself."""
+    done, rest, links = "", [part for part in path.split("/")[::-1] if part not in ("", ".")], 0
+    while rest:
+        part = rest.pop()
+        if part == "..":
+            done = done.rpartition("/")[0]
+            continue
+        try:
+            link = posix.readlink(done + "/" + part)
+        except OSError:
+            done += "/" + part
+            continue
+        links += 1
+        if links > 40:
+            return path
+        if link.startswith("/"):
+            done = ""
+        rest += [piece for piece in link.split("/")[::-1] if piece not in ("", ".")]
+    return done or "/"
+
+
+def read_program(config):
+    """(path, content) of the program's file; (path, None, message) when it cannot be read; None: no file."""
+    main = _main_facts(config, _cwd())
+    if main["form"] != "file":
+        return None
+    try:
+        descriptor = posix.open(main["path"], posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            data = b""
+            while piece := posix.read(descriptor, 1 << 20):
+                data += piece
+        finally:
+            posix.close(descriptor)
+    except OSError as error:
+        return (main["path"], None, f"[Errno {error.errno}] {error.strerror}")
+    return (main["path"], data)
+
+
+# --- putting it back
+
+
+def restore(core, facts, replaying):
+    if replaying:
+        posix.environ.clear()
+        for name, value in facts["environ"]:
+            posix.environ[name.encode("utf-8", "surrogateescape")] = value.encode("utf-8", "surrogateescape")
+        sys.path[:] = facts["path"]
+        for name, value in facts["prefixes"].items():
+            setattr(sys, name, value)
+        for name in ("stdin", "stdout", "stderr"):
+            stream = _make_stream(core, name, facts["streams"][name])
+            setattr(sys, name, stream)
+            setattr(sys, "__" + name + "__", stream)
+    sys.executable = facts["executable"]
+    sys.argv[:] = facts["argv"]
+    sys.orig_argv[:] = facts["orig_argv"]
+    names = type(sys.flags).__match_args__
+    for name in ("no_site", "no_user_site", "isolated", "ignore_environment"):
+        core.set_item(sys.flags, names.index(name), int(facts[name]))
+    core.set_item(sys.flags, names.index("safe_path"), facts["safe_path"])
+
+
+def _make_stream(core, name, facts):
+    """As create_stdio() of CPython makes it, from the recorded facts."""
+    if facts is None:
+        return None
+    import _io
+
+    descriptor = ("stdin", "stdout", "stderr").index(name)
+    raw = _io.FileIO(descriptor, "rb" if name == "stdin" else "wb", closefd=False)
+    core.set_member(raw, type(raw).__dict__["_blksize"], facts["block"])
+    raw.name = facts["name"]
+    kind = _io.BufferedReader if name == "stdin" else _io.BufferedWriter
+    buffer = kind(raw, facts["block"] if facts["block"] > 1 else 8192) if facts["buffered"] else raw
+    text = _io.TextIOWrapper(
+        buffer, facts["encoding"], facts["errors"], None if name == "stdin" else "\n",
+        facts["line_buffering"], facts["write_through"],
+    )  # fmt: skip
+    text.mode = facts["mode"]
+    return text
+
+
+def library_prefixes():
+    """Folders whose code is not the user's own."""
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    return tuple(f"{root}/{sys.platlibdir}/{version}/" for root in sorted(roots))

@@ -1,0 +1,44 @@
+"""Starts the program as plain Python starts it: what `__main__` holds, sys.path[0], the code to run."""
+
+import marshal
+import sys
+
+
+def prepare(facts, source):
+    """The function that core.run calls, hidden, after `site`: a plan, (code, globals) or (function, args)."""
+    namespace = vars(sys.modules["__main__"])
+    kept = {name: namespace[name] for name in ("__name__", "__doc__", "__package__", "__spec__", "__builtins__")}
+    annotations = namespace.get("__annotations__")
+    builtin_importer = sys.modules["_frozen_importlib"].BuiltinImporter
+
+    def plan():
+        namespace.clear()
+        namespace.update(kept, __loader__=builtin_importer, __doc__=None)
+        if annotations is not None:
+            annotations.clear()
+            namespace["__annotations__"] = annotations
+        main = facts["main"]
+        if main["form"] == "package" or not facts["safe_path"]:
+            sys.path.insert(0, main["path0"])
+        if main["form"] == "code":
+            return compile(facts["target"], "<string>", "exec", dont_inherit=True), namespace
+        if main["form"] in ("module", "package"):
+            return (facts["target"], True) if main["form"] == "module" else ("__main__", False)
+        return _file(facts, source, namespace), namespace
+
+    return plan
+
+
+def _file(facts, source, namespace):
+    path, error = facts["main"]["path"], facts["main"]["error"]
+    if error:
+        sys.stderr.write(f"{facts['executable']}: can't open file {path!r}: {error}\n")
+        raise SystemExit(2)
+    content = source[1]
+    external = sys.modules["_frozen_importlib_external"]
+    compiled = path.endswith(".pyc")
+    loader = external.SourcelessFileLoader if compiled else external.SourceFileLoader
+    namespace.update(__file__=path, __cached__=None, __loader__=loader("__main__", path))
+    if compiled:
+        return marshal.loads(memoryview(content)[16:])
+    return compile(content, path, "exec", dont_inherit=True)

@@ -1,0 +1,112 @@
+"""Puts the boundary in place: what is loaded already now, every C module as soon as it is loaded.
+
+In: the domain files of `boundary/`. The order of patching is the same in recording and replay; each patch
+is named in the stream.
+"""
+
+import sys
+
+from retroscope.recorder.boundary import declare
+
+DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
+           "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts")
+
+
+class Registry:
+    def __init__(self, core, importer):
+        self.core = core
+        self.modules = {}
+        for name in DOMAINS:
+            domain = importer.load("boundary." + name)
+            if hasattr(domain, "bind"):
+                domain.bind(core)
+            for module in domain.MODULES:
+                self.modules.setdefault(module.name, []).append(module)
+
+    def module_loaded(self, module, name):
+        """A C module has just run its start-up code: its callables go behind the boundary."""
+        for known in self.modules.get(name, ()):
+            declare.apply(self.core, known, module)
+
+    def is_listed(self, name, origin):
+        return name in self.modules or not origin or "/lib-dynload/" in origin
+
+
+def take_over(core, importer):
+    registry = Registry(core, importer)
+    core.set_pickling(*_pickling(importer))
+    for name in ("sys", "builtins", "posix", "time", "_io", "_thread", "_signal", "_imp"):
+        registry.module_loaded(sys.modules[name], name)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("_frozen_importlib"):
+            registry.module_loaded(module, name)
+    _watch_imports(core, registry)
+    _identities(core)
+
+
+def _watch_imports(core, registry):
+    """Every C module passes through these two; single-phase ones too (they run nothing there)."""
+
+    def loaded(result, self, args, kwargs):
+        module = args[0]
+        name = getattr(module, "__name__", "")
+        registry.module_loaded(module, name)
+        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        if not registry.is_listed(name, origin if origin != "built-in" else None):
+            core.note(f"extension {name} ({origin}) is not listed: what it does outside Python is not recorded")
+
+    for attribute in ("exec_dynamic", "exec_builtin"):
+        import _imp
+
+        core.patch(getattr(_imp, attribute), _imp, attribute, "_imp." + attribute, core.HOOK, encode=loaded)
+
+
+def _identities(core):
+    import gc
+
+    class Sample:
+        def method(self):
+            yield
+
+        async def coroutine(self):
+            yield
+
+    sample = Sample()
+    generator = sample.method()
+    weak = type(sys.modules["_weakref"].ref(Sample))
+    proxies = (sys.modules["_weakref"].ProxyType, sys.modules["_weakref"].CallableProxyType)
+    cell = (lambda: sample).__closure__[0]
+    slot = type(sample.__str__)
+    kinds = (object, type(take_over), type(generator), type(sample.coroutine()), type(len), type(cell), weak, *proxies,
+             slot, type(take_over.__code__), type(sys._getframe()), type(memoryview(b"")), type(_coroutine()),
+             type(sys.modules["_thread"].allocate_lock()), type(sys.modules["_thread"].RLock()))  # fmt: skip
+    core.identity_take_over(Sample, slot, gc.get_objects())
+    core.address_take_over(kinds)
+
+
+def _coroutine():
+    async def empty():
+        pass
+
+    coroutine = empty()
+    coroutine.close()
+    return coroutine
+
+
+def _pickling(importer):
+    """cloudpickle, loaded when a value has no native form, and never seen by the program."""
+    loaded = []
+
+    def cloudpickle():
+        if not loaded:
+            before = dict(sys.modules)
+            path = sys.path[:]
+            try:
+                loaded.append(importer.real_import("cloudpickle"))
+            finally:
+                sys.path[:] = path
+                for name in set(sys.modules) - set(before):
+                    del sys.modules[name]
+        return loaded[0]
+
+    return (lambda value: cloudpickle().dumps(value)), (lambda data: cloudpickle().loads(data))
