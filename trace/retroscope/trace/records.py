@@ -2,72 +2,69 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
-from retroscope.trace.stream import FLAG_OUTPUT, HEADER, KIND_NAMES, OUTPUT_PREFIX, Kind
+from retroscope.trace.stream import FLAG_OUTPUT, HEADER, KIND_NAMES, OUTPUT_PREFIX
 from retroscope.trace.values import MalformedValue, decode_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_WITHOUT_VALUE = frozenset((Kind.CALLED_BACK,))
+    from retroscope.trace.inputs import Streams
 
 
 class Record:
-    """A record's header; payload and value are read when asked for.
+    """A record's header; payload and value are read when asked for, and DamagedTrace says when they make no sense.
 
     `index` is its InputId, `offset` its place in the stream, `name` the callable's dotted name ("" for records of the
     recorder itself).
     """
 
-    __slots__ = ("_read", "callable", "digest", "flags", "index", "kind", "name", "offset", "size")
+    __slots__ = ("_process", "_streams", "callable", "digest", "flags", "index", "kind", "name", "offset", "size")
 
     def __init__(
-        self, index: int, offset: int, header: tuple[int, int, int, int, int], name: str,
-        read: Callable[[int, int], bytes],
-    ) -> None:  # fmt: skip
+        self, streams: Streams, process: int, index: int, offset: int, header: tuple[int, int, int, int, int], name: str
+    ) -> None:
+        self._streams = streams
+        self._process = process
         self.index = index
         self.offset = offset
         self.callable, self.kind, self.flags, self.digest, self.size = header
         self.name = name
-        self._read = read
 
     @property
     def kind_name(self) -> str:
         return KIND_NAMES.get(self.kind, f"kind-{self.kind}")
 
     def payload(self) -> bytes:
-        """All bytes after the header; DamagedTrace when they cannot be read."""
-        return self._read(self.offset + HEADER.size, self.size)
+        """All bytes after the header."""
+        return self._read(0, self.size)
 
     def output(self) -> tuple[int, bytes] | None:
         """(descriptor, bytes) of what the program wrote in this call."""
         if not self.flags & FLAG_OUTPUT:
             return None
         descriptor, size = self._output_prefix()
-        return descriptor, self._read(self.offset + HEADER.size + OUTPUT_PREFIX.size, size)
-
-    def _output_prefix(self) -> tuple[int, int]:
-        if self.size < OUTPUT_PREFIX.size:
-            raise MalformedValue("output is cut short")
-        descriptor, size = OUTPUT_PREFIX.unpack(self._read(self.offset + HEADER.size, OUTPUT_PREFIX.size))
-        if size > self.size - OUTPUT_PREFIX.size:
-            raise MalformedValue("output is cut short")
-        return descriptor, size
+        return descriptor, self._read(OUTPUT_PREFIX.size, size)
 
     def value(self) -> object:
-        """The decoded value, None when the kind has none; MalformedValue when it is no value.
+        """The decoded value; None too when the record has none.
 
         Objects that only the recorded program could make come as the classes of `retroscope.trace.values`.
         """
         start = 0
         if self.flags & FLAG_OUTPUT:
             start = OUTPUT_PREFIX.size + self._output_prefix()[1]
-        payload = self._read(self.offset + HEADER.size + start, self.size - start)
-        if not payload and self.kind in _WITHOUT_VALUE:
-            return None
+        payload = self._read(start, self.size - start)
         try:
-            return decode_value(payload)
-        except (struct.error, OverflowError) as error:
-            raise MalformedValue(str(error)) from None
+            return decode_value(payload) if payload else None
+        except MalformedValue as error:
+            raise self._streams.damaged(f"input {self.index}: {error}") from error
+
+    def _read(self, start: int, size: int) -> bytes:
+        return self._streams.read(self._process, self.offset + HEADER.size + start, size)
+
+    def _output_prefix(self) -> tuple[int, int]:
+        if self.size >= OUTPUT_PREFIX.size:
+            descriptor, size = OUTPUT_PREFIX.unpack(self._read(0, OUTPUT_PREFIX.size))
+            if size <= self.size - OUTPUT_PREFIX.size:
+                return descriptor, size
+        raise self._streams.damaged(f"input {self.index}: its output is cut short")

@@ -1,0 +1,212 @@
+"""The input streams of a trace: raw, record by record, and by the lists of output and of turns."""
+
+from __future__ import annotations
+
+import os
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from retroscope.trace.errors import DamagedTrace
+from retroscope.trace.layout import (
+    BATCH,
+    CALLABLE_KEY,
+    CALLABLES,
+    CHECKSUM,
+    CHUNK,
+    CHUNKS,
+    MOST_RAW,
+    NO_RECORD,
+    OUTPUT,
+    OUTPUT_ENTRY,
+    POSITION_KEY,
+    SWITCH_ENTRY,
+    SWITCHES,
+)
+from retroscope.trace.pages import Place
+from retroscope.trace.records import Record
+from retroscope.trace.stream import HEADER
+from retroscope.trace.tables import Tables
+
+_KEPT_CHUNKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    offset: int  # in the stream
+    raw: int
+    encoding: int
+    record: int  # number of the first record that starts here, and
+    start: int  # its offset in the chunk, or NO_RECORD
+    key: bytes
+    stored: bytes | Place
+
+    def __lt__(self, other: _Chunk) -> bool:
+        return self.offset < other.offset
+
+
+class Streams:
+    """The streams of the processes in `lengths`: process id → bytes of whole records."""
+
+    def __init__(self, tables: Tables, lengths: dict[int, int]) -> None:
+        self._tables = tables
+        self._lengths = lengths
+        self._chunks: dict[int, list[_Chunk]] | None = None
+        self._names: dict[int, dict[int, str]] | None = None
+        self._unpacked: dict[tuple[int, int], bytes] = {}
+
+    def damaged(self, why: str) -> DamagedTrace:
+        return self._tables.damaged(why)
+
+    # --- bytes
+
+    def pieces(self, process: int) -> Iterator[bytes]:
+        """The whole stream, piece by piece."""
+        left = self._lengths[process]
+        for chunk in self._chunk_list(process):
+            if left <= 0:
+                break
+            data = self._chunk_bytes(chunk)
+            yield data[:left]
+            left -= len(data)
+
+    def flat(self, process: int, descriptor: int) -> int:
+        """Writes the whole stream to `descriptor`; returns its length in bytes."""
+        written = 0
+        for piece in self.pieces(process):
+            view = memoryview(piece)
+            while view:
+                done = os.write(descriptor, view)
+                view = view[done:]
+                written += done
+        return written
+
+    def read(self, process: int, offset: int, size: int) -> bytes:
+        """`size` bytes of the stream at `offset`."""
+        if offset < 0 or size < 0 or offset + size > self._lengths[process]:
+            raise self.damaged("something points outside the stream")
+        chunks = self._chunk_list(process)
+        at = bisect_right(chunks, offset, key=lambda chunk: chunk.offset) - 1
+        pieces = []
+        while size > 0:
+            data = self._cached(process, chunks[at])
+            start = offset - chunks[at].offset
+            pieces.append(data[start : start + size])
+            offset += len(pieces[-1])
+            size -= len(pieces[-1])
+            at += 1
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _chunk_list(self, process: int) -> list[_Chunk]:
+        if self._chunks is None:
+            chunks: dict[int, list[_Chunk]] = {number: [] for number in self._lengths}
+            for key, stored in self._tables.places(CHUNKS).items():
+                chunk = self._chunk(key, stored)
+                chunks.setdefault(POSITION_KEY.unpack(key)[0], []).append(chunk)
+            for number, length in self._lengths.items():
+                self._check_chunks(chunks[number], length)
+            self._chunks = chunks
+        return self._chunks[process]
+
+    def _chunk(self, key: bytes, stored: bytes | Place) -> _Chunk:
+        """The chunk's header, unchecked as yet: its checksum needs all of it, and all of it is read later."""
+        _, offset = self._tables.key(POSITION_KEY, key)
+        head = self._tables.head(stored, CHECKSUM.size + CHUNK.size)
+        encoding, raw, record, start = CHUNK.unpack_from(head, CHECKSUM.size)
+        if not 0 < raw <= MOST_RAW:
+            raise self.damaged("a part of the stream has an impossible size")
+        return _Chunk(offset, raw, encoding, record, start, key, stored)
+
+    def _check_chunks(self, chunks: list[_Chunk], length: int) -> None:
+        end = 0
+        for chunk in chunks:
+            if chunk.offset != end:
+                raise self.damaged("a part of the stream is missing")
+            end += chunk.raw
+        if end < length:
+            raise self.damaged("the end of the stream is missing")
+
+    def _cached(self, process: int, chunk: _Chunk) -> bytes:
+        place = (process, chunk.offset)
+        data = self._unpacked.pop(place, None)
+        if data is None:
+            data = self._chunk_bytes(chunk)
+            while len(self._unpacked) >= _KEPT_CHUNKS:
+                self._unpacked.pop(next(iter(self._unpacked)))
+        self._unpacked[place] = data
+        return data
+
+    def _chunk_bytes(self, chunk: _Chunk) -> bytes:
+        body = self._tables.body(CHUNKS, chunk.key, chunk.stored)
+        return self._tables.unpacked(chunk.encoding, body[CHUNK.size :], chunk.raw)
+
+    # --- records
+
+    def records(self, process: int, first: int = 0) -> Iterator[Record]:
+        """The records from number `first` on."""
+        length = self._lengths[process]
+        names = self.callables(process)
+        index, offset = self._nearest_record(process, first)
+        while offset < length:
+            header = HEADER.unpack(self.read(process, offset, HEADER.size))
+            if offset + HEADER.size + header[4] > length:
+                raise self.damaged("a record reaches beyond the stream")
+            if index >= first:
+                yield Record(self, process, index, offset, header, names.get(header[0], "") if header[0] else "")
+            offset += HEADER.size + header[4]
+            index += 1
+
+    def callables(self, process: int) -> dict[int, str]:
+        """The names behind the indexes that the records of a process use."""
+        if self._names is None:
+            names: dict[int, dict[int, str]] = {}
+            for key, body in self._tables.rows(CALLABLES):
+                owner, index = self._tables.key(CALLABLE_KEY, key)
+                names.setdefault(owner, {})[index] = str(self._tables.value(body))
+            self._names = names
+        return self._names.get(process, {})
+
+    def _nearest_record(self, process: int, number: int) -> tuple[int, int]:
+        """A record at or before `number` whose offset is known: (number, offset)."""
+        best = (0, 0)
+        for chunk in self._chunk_list(process):
+            if chunk.start == NO_RECORD:
+                continue
+            if chunk.record > number or chunk.start >= chunk.raw:
+                break
+            best = (chunk.record, chunk.offset + chunk.start)
+        if best[0]:  # the header of that chunk decides from where we count: check it now
+            self.read(process, min(best[1], self._lengths[process]), 0)
+            self._cached(process, self._chunk_at(process, best[1]))
+        return best
+
+    def _chunk_at(self, process: int, offset: int) -> _Chunk:
+        chunks = self._chunk_list(process)
+        return chunks[bisect_right(chunks, offset, key=lambda chunk: chunk.offset) - 1]
+
+    # --- lists
+
+    def outputs(self, process: int) -> Iterator[tuple[int, int, int, int]]:
+        """(record, offset of the bytes, descriptor, size) of each piece of output."""
+        for record, offset, descriptor, size in self._entries(OUTPUT, process, OUTPUT_ENTRY):
+            if offset + size <= self._lengths[process]:
+                yield record, offset, descriptor, size
+
+    def switches(self, process: int) -> Iterator[tuple[int, int]]:
+        """(record, offset of the record) of each hand-over of the turn."""
+        for record, offset in self._entries(SWITCHES, process, SWITCH_ENTRY):
+            if offset < self._lengths[process]:
+                yield record, offset
+
+    def _entries(self, table: bytes, process: int, entry: struct.Struct) -> Iterator[tuple[int, ...]]:
+        for key, stored in self._tables.places(table).items():
+            if self._tables.key(POSITION_KEY, key)[0] != process:
+                continue
+            body = self._tables.body(table, key, stored)
+            if len(body) < BATCH.size:
+                raise self.damaged("a list is cut short")
+            encoding, count = BATCH.unpack_from(body)
+            if count * entry.size > MOST_RAW:
+                raise self.damaged("a list has an impossible size")
+            yield from entry.iter_unpack(self._tables.unpacked(encoding, body[BATCH.size :], count * entry.size))
