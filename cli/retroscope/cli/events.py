@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from retroscope.cli.messages import OK, USER_ERROR, complain
-from retroscope.cli.rendering import Renderer
+from retroscope.cli.recorded_values import Renderer
 from retroscope.trace import open_trace
 from retroscope.trace.stream import KIND_NAMES
 

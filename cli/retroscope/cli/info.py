@@ -89,7 +89,7 @@ def _process(trace: TraceReader, process: Process, *, secrets: bool) -> dict[str
 
 def _environment(trace: TraceReader, process: int, *, secrets: bool) -> dict[str, str]:
     """The environment that the process was started with, as far as it is in the trace."""
-    from retroscope.cli.rendering import Renderer
+    from retroscope.cli.recorded_values import Renderer
 
     for record in trace.records(process):
         if record.kind == Kind.START:
