@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -22,9 +23,9 @@ def record_command(launch: Launch, trace: Path) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int)
-    parser.add_argument("--log", type=Path)
+    parser.add_argument("--log", type=Path, default=os.environ.get("DAP_LOG"))
     options = parser.parse_args()
-    log = MessageLog(options.log) if options.log else None
+    log = MessageLog(Path(options.log)) if options.log else None
     server = Server(fake_timeline.FakeTimeline.open, record_command, log)
     if options.port is None:
         server.serve_stdio()

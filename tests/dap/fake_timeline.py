@@ -162,7 +162,8 @@ class FakeTimeline:
 
     def _search(self, direction: int, wanted: Callable[[Point], bool] | None) -> Moment:
         self._interrupted.clear()
-        tick = int(self.now.tick)
+        after_all = self.now.reason is StopReason.END and direction < 0
+        tick = int(self.now.tick) + after_all
         while 1 <= tick + direction <= len(self.script.points):
             tick += direction
             point = self.script.points[tick - 1]

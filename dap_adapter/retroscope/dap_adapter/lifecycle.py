@@ -203,6 +203,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _explain(reason: str, launch: Launch) -> str:
-    if "No module named" in reason and "retroscope" in reason:
+    if "No module named 'retroscope'" in reason:
         return f"{launch.python} has no retroscope; install it there with '{launch.python} -m pip install retroscope'"
     return reason
