@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from retroscope.recorder import _core
 from retroscope.replay.interpreter import find_interpreter
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.process import ProcessDied, ReplayProcess
@@ -23,6 +24,7 @@ class Launcher:
     """Starts root processes of one recording; decodes its stream once. `close` lets the stream go."""
 
     def __init__(self, recording: Recording) -> None:
+        recording.require_python()
         self._start = recording.start
         self._executable = find_interpreter(self._start, recording.path)
         self._stream = os.memfd_create("retroscope-stream", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -76,6 +78,7 @@ class Launcher:
         here = Path(__file__)
         return {
             "mode": "replay",
+            "core": _core.__file__,
             "control_fd": control,
             "inspector": [str(here.with_name(name)) for name in ("inspector_values.py", "inspector.py")],
             "seed": self._start.seed,
@@ -93,7 +96,7 @@ def _startup() -> str:
     """The file that both the recorded and the replaying interpreter start through; found, not imported."""
     found = importlib.util.find_spec("retroscope.recorder.startup")
     if found is None or found.origin is None:
-        raise ReplayError("this installation of retroscope has no recorder/startup.py; install it again")
+        raise ReplayError("this installation of Retroscope has no recorder/startup.py; install it again")
     return found.origin
 
 
@@ -115,4 +118,6 @@ def _complaint(errors: int) -> str:
     """The last line that the interpreter wrote to its standard error."""
     os.lseek(errors, 0, os.SEEK_SET)
     lines = os.read(errors, 1 << 16).decode("utf-8", "replace").strip().splitlines()
+    if os.environ.get("SCOPE_DEBUG") == "1":
+        return "\n".join(lines)
     return lines[-1] if lines else "it ended without a word"

@@ -105,8 +105,16 @@ class ThreadInfo:
 
 
 class ReplayError(Exception):
-    """Replay cannot go on; the message is one sentence for the user."""
+    """Replay cannot go on; the message is one sentence for the user, `status` the exit status of a command."""
+
+    status = 1
+
+    @property
+    def sentence(self) -> str:
+        return str(self)
 
 
 class Diverged(ReplayError):
     """The replay did not do what the recording did."""
+
+    status = 3

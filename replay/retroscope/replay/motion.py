@@ -74,6 +74,7 @@ class Motion:
         self._launch = launch
         root = launch()
         self.snapshots = SnapshotStore(root, budget)
+        self.warning = root.last.text if root.last else ""
         self.current = root.fork()
         self._spare: ReplayProcess | None = None
         self._leg = FIRST_LEG

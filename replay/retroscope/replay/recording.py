@@ -53,6 +53,10 @@ class Recording:
     def close(self) -> None:
         self._trace.close()
 
+    def process_numbers(self) -> list[int]:
+        """Every process of the trace, in order of start."""
+        return [process.id for process in self._trace.processes()]
+
     @property
     def inputs(self) -> int:
         """Records in the stream of the process."""
@@ -77,6 +81,10 @@ class Recording:
                 return _start_from(record.value(), self.path)
         raise ReplayError(f"{self.path} ends before the program started; record it again")
 
+    def require_python(self) -> None:
+        """Raises WrongPython when our native core is not for the Python that recorded."""
+        self._trace.require_python()
+
     def flat(self, descriptor: int) -> int:
         return self._trace.flat(self.process.id, descriptor)
 
@@ -95,7 +103,7 @@ class Recording:
         except (SyntaxError, LookupError):
             return content.decode("utf-8", "replace")
 
-    def output(self, before: InputId) -> Iterator[OutputChunk]:
+    def output(self, before: int) -> Iterator[OutputChunk]:
         """What the process wrote in records below `before`."""
         for output in self._trace.output(self.process.id):
             if output.record >= before:

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from types import TracebackType
 from typing import Self
 
@@ -65,6 +65,7 @@ class Timeline:
         self.recording = recording
         self.program: Sequence[str] = recording.start.argv
         self.cwd = recording.start.cwd
+        self.last_tick: Tick | None = None
         self.visible_only = True
         self.break_on_raised = False
         self.break_on_uncaught = False
@@ -75,7 +76,11 @@ class Timeline:
         self._table = BreakpointTable(recording.source_paths(), recording.source)
         self._motion = Motion(launch, budget)
         self._motion.on_leg = self._on_leg
+        self.warning = self._motion.warning
+        """What a person should know about this replay, for example that it is not sealed; mostly empty."""
         self._entry = Tick(1)
+        self.moving = False
+        """Whether a motion is under way that `interrupt` would end."""
         try:
             self.now = self._enter()
         except BaseException:
@@ -110,11 +115,6 @@ class Timeline:
         self._motion.close()
         self._end_launching()
         self.recording.close()
-
-    @property
-    def last_tick(self) -> Tick | None:
-        end = self._motion.end
-        return Tick(end.tick) if end else None
 
     # -- going to a place
 
@@ -231,6 +231,11 @@ class Timeline:
             upto = InputId(self.recording.inputs) if self.now.reason is StopReason.END else self.now.input
         return list(self.recording.output(upto))
 
+    def inputs(self, first: InputId, most: int) -> list[tuple[InputId, str, str]]:
+        """(number, callable, value) of at most `most` inputs from `first` on."""
+        rows = islice(self.recording.input_lines(first), most)
+        return [(InputId(number), name, value) for number, name, value in rows]
+
     def last_line_of(self, path: str) -> int | None:
         text = self.source(path)
         return None if text is None else len(text.splitlines())
@@ -241,6 +246,7 @@ class Timeline:
         """Runs a motion, and makes `now` true whatever becomes of it."""
         self._lookers.close()
         self._motion.interrupted.clear()
+        self.moving = True
         try:
             self.now = motion()
         except Interrupted:
@@ -250,6 +256,10 @@ class Timeline:
             if last is None or last.reason not in (Reason.DIVERGED, Reason.SEALED):
                 raise
             self.now = self._moment(StopReason.DIVERGED, str(error))
+        finally:
+            self.moving = False
+            if self._motion.end is not None:
+                self.last_tick = Tick(self._motion.end.tick)
         return self.now
 
     def _enter(self) -> Moment:
@@ -415,6 +425,9 @@ class Timeline:
             str(name), str(text), str(kind), Reference(self._lookers.hold(looker, reference)), named, indexed,
             expression if isinstance(expression, str) else None,
         )  # fmt: skip
+
+    def last_write(self, expression: str, frame: FrameId | None = None) -> Moment:
+        raise ReplayError("last-write is not there yet")
 
     def _on_leg(self, stopped: Stopped) -> None:
         if self._progress and time.monotonic() - self._progress_shown > _PROGRESS_EVERY:

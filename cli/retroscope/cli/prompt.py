@@ -1,0 +1,131 @@
+"""The time-travel prompt: one session of commands on one timeline.
+
+A command is a line of text; it prints plain text, or raises `CommandFailed` with a sentence. `prompt_commands` has the
+commands, `prompt_input` the terminal. Nothing here knows how replay works.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from retroscope.cli.rendering import Renderer
+from retroscope.replay.timeline import Breakpoint, Frame, Moment, ReplayError, StopReason, Timeline
+from retroscope.trace import TraceError
+
+
+class CommandFailed(Exception):
+    """The command did not do what was asked; the message is a sentence for the user."""
+
+
+class Quit(Exception):
+    """The user has had enough."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """`names`: the full one first. `usage` shows the arguments."""
+
+    names: tuple[str, ...]
+    usage: str
+    summary: str
+    run: Callable[[Session, str], None]
+    repeats: bool = False
+    """Whether an empty line at the prompt does it again."""
+
+
+class Session:
+    """What the user's commands share: the timeline, the frame they look at, their breakpoints."""
+
+    def __init__(self, timeline: Timeline, renderer: Renderer, commands: list[Command]) -> None:
+        self.timeline = timeline
+        self.renderer = renderer
+        self.commands = commands
+        self.by_name = {name: command for command in commands for name in command.names}
+        self.breakpoints: list[Breakpoint] = []
+        self.next_breakpoint = 1
+        self.selected = 0
+        self.listed = 0
+        """The line up to which `list` has shown the source, 0 when the user has moved since."""
+        self._frames: list[Frame] | None = None
+        self.after_motion: Callable[[], None] = lambda: None
+        """Called before the place is shown, for what drew over the screen meanwhile."""
+
+    def say(self, text: str) -> None:
+        sys.stdout.write(text + "\n" if not text.endswith("\n") else text)
+
+    def do(self, line: str) -> None:
+        """Runs one command; raises CommandFailed, Quit, and what is wrong with the trace."""
+        word, _, rest = line.strip().partition(" ")
+        if word:
+            self.find(word).run(self, rest.strip())
+
+    def find(self, word: str) -> Command:
+        command = self.by_name.get(word)
+        if command is not None:
+            return command
+        begun = {each.names[0]: each for each in self.commands if each.names[0].startswith(word)}
+        if len(begun) == 1:
+            return next(iter(begun.values()))
+        choices = f"; it could be {', '.join(begun)}" if begun else "; `help` lists the commands"
+        raise CommandFailed(f"there is no command {word!r}{choices}")
+
+    def repeats(self, line: str) -> bool:
+        """Whether an empty line after this one does it again."""
+        try:
+            return self.find(line.partition(" ")[0]).repeats
+        except CommandFailed:
+            return False
+
+    def attempt(self, line: str) -> bool:
+        """Runs one command and says what is wrong on stderr; whether it succeeded. A divergence is not caught."""
+        try:
+            self.do(line)
+        except CommandFailed as error:
+            sys.stdout.flush()
+            sys.stderr.write(f"scope: {error}\n")
+            return False
+        except (ReplayError, TraceError) as error:
+            if error.status != 1:
+                raise
+            sys.stdout.flush()
+            sys.stderr.write(f"scope: {error}\n")
+            return False
+        return True
+
+    # -- where the user is
+
+    def moved(self, moment: Moment) -> None:
+        """After motion: looks at the innermost frame again and shows the place."""
+        self.selected = self.listed = 0
+        self._frames = None
+        self.after_motion()
+        self.show_place()
+        if moment.reason is StopReason.DIVERGED:
+            raise CommandFailed("the replay does not do what the recording did; nothing after this tick can be trusted")
+
+    def show_place(self) -> None:
+        frame = self.frame() if self.frames() else None
+        self.say(self.renderer.moment(self.timeline.now, frame))
+        if frame is not None:
+            self.say(self.renderer.source(self.timeline.source(frame.path), frame.line, path=frame.path))
+
+    def frames(self) -> list[Frame]:
+        if self._frames is None:
+            self._frames = self.timeline.stack()
+        return self._frames
+
+    def frame(self) -> Frame:
+        """The frame the user looks at."""
+        frames = self.frames()
+        if not frames:
+            raise CommandFailed(
+                "no code is running here, the program is over; `reverse-step` or `goto failure` lead back"
+            )
+        return frames[min(self.selected, len(frames) - 1)]
+
+    def set_breakpoints(self) -> dict[int, str]:
+        """Hands the breakpoints to the timeline; messages about those that mean no place."""
+        statuses = self.timeline.set_breakpoints(self.breakpoints)
+        return {status.id: status.message for status in statuses if not status.verified}
