@@ -62,6 +62,9 @@ static char request[CHANNEL_BYTES];
 /* Set around our own fork(): any other is the program's. */
 static bool forking;
 
+/* Whether the running frame is the program's: not before it began, nor after its end. */
+static bool in_program;
+
 /* How often a running process looks whether its controller is still there. */
 #define TICKS_PER_CHECK ((uint64_t)1 << 24)
 static uint64_t next_check = TICKS_PER_CHECK;
@@ -118,7 +121,7 @@ static void fork_snapshot(int passed)
         _exit(0);
 }
 
-static void fork_looker(int passed, enum stop_reason reason)
+static void fork_looker(int passed)
 {
     pid_t pid = raw_fork();
     if (pid != 0) {
@@ -127,7 +130,7 @@ static void fork_looker(int passed, enum stop_reason reason)
     }
     close(channel);
     channel = -1;
-    look_and_exit(passed, reason != STOP_READY && reason != STOP_END);
+    look_and_exit(passed, in_program);
 }
 
 /* Begins the run the controller asks for; false when there is nothing to run. */
@@ -160,7 +163,7 @@ static bool take_request(enum stop_reason reason, const char *text)
         return false;
     }
     if (op == OP_LOOK && passed >= 0) {
-        fork_looker(passed, reason);
+        fork_looker(passed);
         return false;
     }
     if (passed >= 0)
@@ -282,6 +285,7 @@ void control_end(int status, const char *uncaught, PyObject *exception)
         control_uncaught(exception);
     if (uncaught)
         snprintf(uncaught_name, sizeof uncaught_name, "%s", uncaught);
+    in_program = false;
     stop_for_ever(STOP_END, end_text(status, 0));
 }
 
@@ -394,6 +398,7 @@ static PyObject *py_begin(PyObject *module, PyObject *args)
     int sealed = seal_apply();
     channel = channel_move_up(fd);
     stop(STOP_READY, sealed == SEAL_APPLIED ? "" : seal_missing_text());
+    in_program = true;
     Py_RETURN_NONE;
 }
 

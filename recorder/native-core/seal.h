@@ -2,7 +2,8 @@
  *
  * A seccomp filter traps the system calls that open sockets, write or change files, start programs or threads, or
  * touch other processes. A trapped call of the program is named with its Python stack and the replay stops (SEALED);
- * one made by our own code or while looking fails with EPERM. Reading is allowed. What makes no system call (the clock
+ * one made by our own code or while looking fails with EPERM. Threads and spawned programs cannot be trapped: making
+ * one fails with EAGAIN. Reading is allowed. What makes no system call (the clock
  * through the vDSO) cannot be seen here.
  */
 #ifndef RETROSCOPE_SEAL_H

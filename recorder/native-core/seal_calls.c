@@ -72,23 +72,25 @@ static const sealed_call sealed[] = {
 #endif
 };
 
-/* Trapped if `mask` (or, with `equal`, the whole value) is in the argument's low half. */
+/* Refused if any bit of `value` is in the argument's low half, or with `equal` if that is `value`. */
 typedef struct {
     sealed_call call;
     unsigned argument;
     uint32_t value;
     int equal;
+    int error;  /* not trapped but failed with this */
 } guarded_call;
 
 #define OPEN_WRITES ((uint32_t)(O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY)))
 
-/* Calls guarded more than once stand together. */
+/* Calls guarded more than once stand together. Threads, and children that share memory, are made with all signals
+ * blocked, and a blocked trap kills: they fail instead. */
 static const guarded_call guarded[] = {
     {CALL(openat, SHOW_PATH_1), 2, OPEN_WRITES, 0},
 #ifdef __x86_64__
     {CALL(open, SHOW_PATH_0), 1, OPEN_WRITES, 0},
 #endif
-    {CALL(clone, SHOW_NOTHING), 0, CLONE_VM, 0},  /* threads, and children that share memory */
+    {CALL(clone, SHOW_NOTHING), 0, CLONE_VM, 0, EAGAIN},
     {CALL(ioctl, SHOW_NOTHING), 1, TIOCSTI, 1},   /* types into the user's terminal */
     {CALL(ioctl, SHOW_NOTHING), 1, TIOCLINUX, 1},
     {CALL(prctl, SHOW_NOTHING), 0, PR_SET_MM, 1},
@@ -147,7 +149,7 @@ static size_t emit_guards(filter_writer *w, size_t i)
     for (; i < COUNT(guarded) && guarded[i].call.number == number; i++) {
         emit_load(w, offsetof(struct seccomp_data, args) + 8 * guarded[i].argument);
         emit_if(w, guarded[i].equal ? BPF_JEQ : BPF_JSET, guarded[i].value);
-        emit_return(w, SECCOMP_RET_TRAP);
+        emit_return(w, guarded[i].error ? SECCOMP_RET_ERRNO | (uint32_t)guarded[i].error : SECCOMP_RET_TRAP);
     }
     emit_return(w, SECCOMP_RET_ALLOW);
     w->out[jump].jf = (uint8_t)(w->n - jump - 1);

@@ -1,0 +1,6 @@
+"""Aborts in C."""
+
+import ctypes
+
+marker = "before"
+ctypes.CDLL(None).abort()

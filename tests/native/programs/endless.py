@@ -1,0 +1,5 @@
+"""Never ends by itself."""
+
+n = 0
+while True:
+    n += 1
