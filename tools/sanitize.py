@@ -13,7 +13,7 @@ import sys
 import environments
 
 ROOT = environments.ROOT
-DEFAULT_TESTS = ("tests/trace", "tests/recorder", "tests/replay")
+DEFAULT_TESTS = ("tests/trace", "tests/recorder", "tests/replay", "tests/native", "tests/record_replay")
 
 
 def runtime(library: str) -> str:
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     environment = {
         **os.environ,
         "LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}",
-        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:allocator_may_return_null=1",
+        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:allocator_may_return_null=1:handle_segv=0",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
         "PYTHONMALLOC": "malloc",
     }
