@@ -42,9 +42,6 @@ class _Chunk:
     key: bytes
     stored: bytes | Place
 
-    def __lt__(self, other: _Chunk) -> bool:
-        return self.offset < other.offset
-
 
 class Streams:
     """The streams of the processes in `lengths`: process id → bytes of whole records."""
@@ -54,6 +51,7 @@ class Streams:
         self._lengths = lengths
         self._chunks: dict[int, list[_Chunk]] | None = None
         self._names: dict[int, dict[int, str]] | None = None
+        self._lists: dict[bytes, dict[int, list[bytes]]] = {}
         self._unpacked: dict[tuple[int, int], bytes] = {}
 
     def damaged(self, why: str) -> DamagedTrace:
@@ -103,7 +101,8 @@ class Streams:
             chunks: dict[int, list[_Chunk]] = {number: [] for number in self._lengths}
             for key, stored in self._tables.places(CHUNKS).items():
                 chunk = self._chunk(key, stored)
-                chunks.setdefault(POSITION_KEY.unpack(key)[0], []).append(chunk)
+                owner = POSITION_KEY.unpack(key)[0]
+                chunks.setdefault(owner, []).append(chunk)  # a process may have been added since we looked
             for number, length in self._lengths.items():
                 self._check_chunks(chunks[number], length)
             self._chunks = chunks
@@ -169,21 +168,16 @@ class Streams:
 
     def _nearest_record(self, process: int, number: int) -> tuple[int, int]:
         """A record at or before `number` whose offset is known: (number, offset)."""
-        best = (0, 0)
+        nearest = None
         for chunk in self._chunk_list(process):
-            if chunk.start == NO_RECORD:
-                continue
-            if chunk.record > number or chunk.start >= chunk.raw:
-                break
-            best = (chunk.record, chunk.offset + chunk.start)
-        if best[0]:  # the header of that chunk decides from where we count: check it now
-            self.read(process, min(best[1], self._lengths[process]), 0)
-            self._cached(process, self._chunk_at(process, best[1]))
-        return best
-
-    def _chunk_at(self, process: int, offset: int) -> _Chunk:
-        chunks = self._chunk_list(process)
-        return chunks[bisect_right(chunks, offset, key=lambda chunk: chunk.offset) - 1]
+            if chunk.start != NO_RECORD:
+                if chunk.record > number:
+                    break
+                nearest = chunk
+        if nearest is None:
+            return 0, 0
+        self._cached(process, nearest)  # checks the header that we count from
+        return nearest.record, nearest.offset + nearest.start
 
     # --- lists
 
@@ -200,13 +194,22 @@ class Streams:
                 yield record, offset
 
     def _entries(self, table: bytes, process: int, entry: struct.Struct) -> Iterator[tuple[int, ...]]:
-        for key, stored in self._tables.places(table).items():
-            if self._tables.key(POSITION_KEY, key)[0] != process:
-                continue
-            body = self._tables.body(table, key, stored)
-            if len(body) < BATCH.size:
-                raise self.damaged("a list is cut short")
+        for body in self._batches(table)[process]:
             encoding, count = BATCH.unpack_from(body)
             if count * entry.size > MOST_RAW:
                 raise self.damaged("a list has an impossible size")
             yield from entry.iter_unpack(self._tables.unpacked(encoding, body[BATCH.size :], count * entry.size))
+
+    def _batches(self, table: bytes) -> dict[int, list[bytes]]:
+        """The batches of every process, all checked: only so is it certain whose each is, and that none is missing."""
+        found = self._lists.get(table)
+        if found is None:
+            found = {number: [] for number in self._lengths}
+            for key, stored in self._tables.places(table).items():
+                process, _ = self._tables.key(POSITION_KEY, key)
+                body = self._tables.body(table, key, stored)
+                if len(body) < BATCH.size:
+                    raise self.damaged("a list is cut short")
+                found.setdefault(process, []).append(body)
+            self._lists[table] = found
+        return found

@@ -172,14 +172,23 @@ class PageFile:
         """The same for a database whose values are large and never replaced: they are read when wanted."""
         return self._consistent(name, lambda value: value)
 
+    def names(self) -> set[bytes]:
+        """The names of the databases that there are."""
+        return set(self._steady(lambda newest: self.tables(newest)))
+
     def _consistent(self, name: bytes, take: Callable[[bytes | Place], _T]) -> dict[bytes, _T]:
-        """All entries of one commit: while another process writes, a newer one may overtake; then it starts again."""
+        def entries(newest: Snapshot) -> dict[bytes, _T]:
+            database = self.tables(newest).get(name)
+            return {key: take(value) for key, value in self.entries(newest, database)} if database else {}
+
+        return self._steady(entries)
+
+    def _steady(self, look: Callable[[Snapshot], _T]) -> _T:
+        """`look` at one commit: while another process writes, a newer one may overtake; then it starts again."""
         while True:
             newest = self.settled()[0]
             try:
-                database = self.tables(newest).get(name)
-                entries = self.entries(newest, database) if database else ()
-                found = {key: take(value) for key, value in entries}
+                found = look(newest)
             except TraceError:
                 if self.settled()[0].transaction == newest.transaction:
                     raise

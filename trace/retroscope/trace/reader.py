@@ -18,6 +18,7 @@ from retroscope.trace.claim import check_format, is_being_written
 from retroscope.trace.errors import NoTrace, WrongPython
 from retroscope.trace.inputs import Streams
 from retroscope.trace.layout import (
+    DATABASES,
     KEY_RECORDING,
     KEY_STATE,
     META,
@@ -107,7 +108,7 @@ class TraceReader:
         self.live = is_being_written(self._descriptor)
         meta = self._tables.pages.table(META)
         check_format(self._tables.pages, meta)
-        if KEY_STATE not in meta or KEY_RECORDING not in meta:
+        if KEY_STATE not in meta or KEY_RECORDING not in meta or set(DATABASES) - self._tables.pages.names():
             raise self._tables.damaged("something is missing from it")
         self._state = self._tables.facts(self._tables.checked(META, KEY_STATE, meta[KEY_STATE]))
         self.meta = self._tables.facts(self._tables.checked(META, KEY_RECORDING, meta[KEY_RECORDING]))
