@@ -89,7 +89,9 @@ static PyObject *replayed_addresses(PyObject *text)
         memcpy(&value, p + 1, 8);
         p += 9;
         PyUnicode_AppendAndDel(&result, PyUnicode_Substring(text, done, at));
-        PyUnicode_AppendAndDel(&result, PyUnicode_FromFormat("0x%llx", (unsigned long long)value));
+        char digits[20];
+        snprintf(digits, sizeof digits, "0x%llx", (unsigned long long)value);
+        PyUnicode_AppendAndDel(&result, PyUnicode_FromString(digits));
     }
     if (p != last)
         replay_diverged("a default repr has fewer addresses than in the recording: %U", text);

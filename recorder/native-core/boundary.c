@@ -223,6 +223,23 @@ static PyObject *original_unary(boundary_entry *entry, const boundary_call *call
     return result;
 }
 
+static PyObject *original_length(boundary_entry *entry, const boundary_call *call)
+{
+    Py_ssize_t n = entry->was.length(call->self);
+    return n < 0 ? NULL : PyLong_FromSsize_t(n);
+}
+
+static PyObject *original_subscript(boundary_entry *entry, const boundary_call *call)
+{
+    return entry->was.subscript(call->self, call->args[0]);
+}
+
+static PyObject *original_assign(boundary_entry *entry, const boundary_call *call)
+{
+    int failed = entry->was.assign(call->self, call->args[0], call->nargs > 1 ? call->args[1] : NULL);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
 PyObject *boundary_adapt(PyObject *adapter, PyObject *value, const boundary_call *call)
 {
     core_hide();
@@ -300,6 +317,30 @@ static PyObject *slot_iternext(PyObject *self)
     return result;
 }
 
+static Py_ssize_t slot_length(PyObject *self)
+{
+    const boundary_call call = {self, NULL, 0, NULL};
+    PyObject *result = boundary_dispatch(slot_entry(Py_TYPE(self), original_length), &call);
+    Py_ssize_t n = result ? PyLong_AsSsize_t(result) : -1;
+    Py_XDECREF(result);
+    return n;
+}
+
+static PyObject *slot_subscript(PyObject *self, PyObject *key)
+{
+    const boundary_call call = {self, &key, 1, NULL};
+    return boundary_dispatch(slot_entry(Py_TYPE(self), original_subscript), &call);
+}
+
+static int slot_assign(PyObject *self, PyObject *key, PyObject *value)
+{
+    PyObject *args[] = {key, value};
+    const boundary_call call = {self, args, value ? 2 : 1, NULL};
+    PyObject *result = boundary_dispatch(slot_entry(Py_TYPE(self), original_assign), &call);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
 /* Subtypes that inherited the slot before we came. */
 static void replace_slot(PyTypeObject *type, size_t offset, void *was, void *now)
 {
@@ -315,28 +356,48 @@ static void replace_slot(PyTypeObject *type, size_t offset, void *was, void *now
     Py_XDECREF(subclasses);
 }
 
-static int patch_slot(boundary_entry *entry, PyTypeObject *type, const char *name)
-{
+typedef struct {
+    const char *name;
+    size_t table;  /* offset in the type of the pointer to the table that holds the slot; 0: the type itself */
     size_t offset;
     void *now;
-    if (strcmp(name, "__init__") == 0) {
-        offset = offsetof(PyTypeObject, tp_init), now = (void *)slot_init, entry->original = original_init;
-    } else if (strcmp(name, "__new__") == 0) {
-        offset = offsetof(PyTypeObject, tp_new), now = (void *)slot_new, entry->original = original_new;
-    } else if (strcmp(name, "__next__") == 0) {
-        offset = offsetof(PyTypeObject, tp_iternext), now = (void *)slot_iternext, entry->original = original_unary;
-    } else {
+    boundary_original original;
+} slot_kind;
+
+static const slot_kind slot_kinds[] = {
+    {"__init__", 0, offsetof(PyTypeObject, tp_init), (void *)slot_init, original_init},
+    {"__new__", 0, offsetof(PyTypeObject, tp_new), (void *)slot_new, original_new},
+    {"__next__", 0, offsetof(PyTypeObject, tp_iternext), (void *)slot_iternext, original_unary},
+    {"__len__", offsetof(PyTypeObject, tp_as_mapping), offsetof(PyMappingMethods, mp_length), (void *)slot_length,
+     original_length},
+    {"__getitem__", offsetof(PyTypeObject, tp_as_mapping), offsetof(PyMappingMethods, mp_subscript),
+     (void *)slot_subscript, original_subscript},
+    {"__setitem__", offsetof(PyTypeObject, tp_as_mapping), offsetof(PyMappingMethods, mp_ass_subscript),
+     (void *)slot_assign, original_assign},
+};
+
+static int patch_slot(boundary_entry *entry, PyTypeObject *type, const char *name)
+{
+    const slot_kind *kind = slot_kinds, *end = kind + sizeof slot_kinds / sizeof *slot_kinds;
+    while (kind < end && strcmp(kind->name, name) != 0)
+        kind++;
+    char *table = kind < end && kind->table ? *(char **)((char *)type + kind->table) : (char *)type;
+    if (kind == end || !table) {
         PyErr_Format(PyExc_ValueError, "no such slot: %s", name);
         return -1;
     }
-    void *was = *(void **)((char *)type + offset);
+    void **slot = (void **)(table + kind->offset), *was = *slot, *now = kind->now;
+    entry->original = kind->original;
     if (!was || was == now) {
         PyErr_Format(PyExc_TypeError, "%.100s has no %s of its own", type->tp_name, name);
         return -1;
     }
     entry->was.init = (initproc)was;
     entry->type = type;
-    replace_slot(type, offset, was, now);
+    if (kind->table)
+        *slot = now;
+    else
+        replace_slot(type, kind->offset, was, now);
     PyObject *dict = PyObject_GetAttrString((PyObject *)type, "__dict__");
     PyObject *wrapper = dict ? PyMapping_GetItemString(dict, name) : NULL;
     if (wrapper && Py_IS_TYPE(wrapper, &PyWrapperDescr_Type))

@@ -32,6 +32,9 @@ struct boundary_entry {
         initproc init;
         newfunc new_;
         unaryfunc unary;
+        lenfunc length;
+        binaryfunc subscript;
+        objobjargproc assign;
     } was;
     PyGetSetDef getset;
     PyTypeObject *type;          /* the C type it belongs to, or NULL */

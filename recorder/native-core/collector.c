@@ -11,21 +11,6 @@ static PyObject *collect;       /* gc.collect, before anybody could replace it *
 static int program_enabled = 1; /* what gc.isenabled() says */
 static int collecting;
 
-int collector_take_over(void)
-{
-    PyObject *gc = PyImport_ImportModule("gc");
-    if (!gc)
-        return -1;
-    collect = PyObject_GetAttrString(gc, "collect");
-    Py_DECREF(gc);
-    if (!collect)
-        return -1;
-    state = &PyInterpreterState_Get()->gc;
-    program_enabled = state->enabled;
-    state->enabled = 0;
-    return 0;
-}
-
 /* CPython's own rule (gc_collect_generations): the oldest generation over its threshold; the oldest of
  * all only when the survivors of the last full collection have grown by a quarter. */
 static int generation_due(void)
@@ -125,7 +110,18 @@ static int redirect(PyObject *gc, const char *name, PyCFunction function)
 
 static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *gc)
 {
-    if (collector_take_over() < 0 || redirect(gc, "enable", enable) < 0 || redirect(gc, "disable", disable) < 0 ||
+    Py_XSETREF(collect, PyObject_GetAttrString(gc, "collect"));
+    if (!collect)
+        return NULL;
+    state = &PyInterpreterState_Get()->gc;
+    program_enabled = state->enabled;
+    state->enabled = 0;
+    Py_RETURN_NONE;
+}
+
+static PyObject *show_switch(PyObject *Py_UNUSED(module), PyObject *gc)
+{
+    if (redirect(gc, "enable", enable) < 0 || redirect(gc, "disable", disable) < 0 ||
         redirect(gc, "isenabled", isenabled) < 0)
         return NULL;
     Py_RETURN_NONE;
@@ -133,7 +129,9 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *gc)
 
 static PyMethodDef functions[] = {
     {"collector_take_over", take_over, METH_O,
-     "collector_take_over(gc): from now on collections run at recorded places only."},
+     "collector_take_over(gc): from now on collections run at recorded places only; gc is a module of our own."},
+    {"collector_show_switch", show_switch, METH_O,
+     "collector_show_switch(gc): enable, disable and isenabled of the program's gc keep a switch of their own."},
     {0},
 };
 

@@ -5,9 +5,6 @@
 
 #include "core.h"
 
-/* Takes the collector over. 0, or -1 with an exception. */
-int collector_take_over(void);
-
 /* After an input was recorded: collects if it is due, and records that it does. */
 void collector_after_input(void);
 

@@ -2,6 +2,7 @@
 #include "look.h"
 
 #include "control.h"
+#include "core.h"
 #include "frames.h"
 
 #include <fcntl.h>
@@ -71,6 +72,7 @@ void look_and_exit(int stream, bool with_frame)
         _exit(1);  /* the stream closes without an answer: there is no interpreter any more */
     core_looking = 1;
     ticks_hide();
+    core_hide();  /* the inspector's own reads and writes are real; what the user evaluates is shown by it */
     limit_memory();
     limit_time();
     if (!frames_gil_held())

@@ -92,7 +92,45 @@ static void peek(record_view *record)
     }
 }
 
-static void expect(boundary_entry *entry, uint32_t digest, record_view *record)
+/* The arguments of a call as a person can read them: plain data by value, the rest by type. */
+static PyObject *describe_arguments(const boundary_call *call)
+{
+    PyObject *text = PyUnicode_FromString("(");
+    Py_ssize_t n = call->nargs + (call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0);
+    for (Py_ssize_t i = 0; text && i < n; i++) {
+        PyObject *value = call->args[i];
+        PyTypeObject *type = Py_TYPE(value);
+        int plain = type == &PyLong_Type || type == &PyFloat_Type || type == &PyUnicode_Type || type == &PyBytes_Type ||
+                    type == &PyBool_Type || value == Py_None || type == &PyByteArray_Type;
+        PyObject *copy = type == &PyMemoryView_Type ? PyBytes_FromObject(value) : Py_NewRef(value);
+        PyObject *shown = plain || type == &PyMemoryView_Type ? PyObject_Repr(copy)
+                                                              : PyUnicode_FromFormat("<%s>", type->tp_name);
+        Py_XDECREF(copy);
+        if (shown && PyUnicode_GET_LENGTH(shown) > 300)
+            Py_SETREF(shown, PyUnicode_Substring(shown, 0, 300));
+        PyUnicode_AppendAndDel(&text, PyUnicode_FromFormat("%s%V", i ? ", " : "", shown, "?"));
+        Py_XDECREF(shown);
+    }
+    PyUnicode_AppendAndDel(&text, PyUnicode_FromString(")"));
+    return text;
+}
+
+/* ", recorded output …" where the record holds what was written. */
+static PyObject *describe_output(const record_view *record)
+{
+    uint32_t n;
+    if (!(record->flags & FLAG_OUTPUT) || record->size < 8)
+        return PyUnicode_FromString("");
+    memcpy(&n, record->payload + 4, 4);
+    if (n > record->size - 8)
+        return PyUnicode_FromString("");
+    PyObject *data = PyBytes_FromStringAndSize(record->payload + 8, n < 300 ? n : 300);
+    PyObject *text = data ? PyUnicode_FromFormat("; it wrote %R in the recording", data) : NULL;
+    Py_XDECREF(data);
+    return text;
+}
+
+static void expect(boundary_entry *entry, uint32_t digest, const boundary_call *call, record_view *record)
 {
     peek(record);
     unsigned kind = record->kind;
@@ -100,8 +138,12 @@ static void expect(boundary_entry *entry, uint32_t digest, record_view *record)
         PyObject *recorded = describe(record);
         replay_diverged("the recording has %V here, the program called %U", recorded, "another record", entry->name);
     }
-    if (record->digest != digest)
-        replay_diverged("the program called %U as recorded, but with other arguments", entry->name);
+    if (record->digest != digest) {
+        core_hide();
+        PyObject *arguments = describe_arguments(call), *output = describe_output(record);
+        replay_diverged("the program called %U as recorded, but with other arguments: %V%V", entry->name, arguments,
+                        "?", output, "");
+    }
 }
 
 void replay_expect_own(unsigned kind, record_view *record)
@@ -200,7 +242,7 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
         Py_XDECREF(again);
         PyErr_Clear();
     }
-    expect(entry, digest, &record);
+    expect(entry, digest, call, &record);
     PyObject *result = outcome(entry, call, &record);
     collector_as_recorded();
     return result;

@@ -47,8 +47,10 @@ static void at_exit(void)
             record_close();
     } else if (core_mode == MODE_REPLAY) {
         record_view record;
-        if (replay_has_more())
+        if (replay_has_more()) {
             replay_expect_own(KIND_END, &record);
+            stream_take();
+        }
         replay_record_ends();
     }
 }

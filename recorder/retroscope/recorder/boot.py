@@ -31,9 +31,10 @@ def start(core, importer, stream, config):
 
 
 def _begin_replay(core, importer, config, machine):
-    looker = {"__builtins__": importer.builtins, "__name__": "retroscope.replay.inspector"}
+    looker = {"__name__": "retroscope.replay.inspector"}
     paths = config["inspector"]
     for path in [paths] if isinstance(paths, str) else paths:
+        looker["__builtins__"] = importer.builtins  # the files may set their own for later
         exec(importer.loader("retroscope.replay.inspector", path).get_code("retroscope.replay.inspector"), looker)
     core.set_library_prefixes(machine.library_prefixes())
     core.replay_begin(config["control_fd"], looker["serve"])

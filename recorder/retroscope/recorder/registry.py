@@ -9,7 +9,7 @@ import sys
 from retroscope.recorder.boundary import declare
 
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
-           "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts")
+           "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings")
 
 
 class Registry:
@@ -25,6 +25,8 @@ class Registry:
 
     def module_loaded(self, module, name):
         """A C module has just run its start-up code: its callables go behind the boundary."""
+        if name == "gc":
+            self.core.collector_show_switch(module)
         for known in self.modules.get(name, ()):
             declare.apply(self.core, known, module)
 
@@ -80,6 +82,7 @@ def _identities(core):
     kinds = (object, type(take_over), type(generator), type(sample.coroutine()), type(len), type(cell), weak, *proxies,
              slot, type(take_over.__code__), type(sys._getframe()), type(memoryview(b"")), type(_coroutine()),
              type(sys.modules["_thread"].allocate_lock()), type(sys.modules["_thread"].RLock()))  # fmt: skip
+    core.collector_take_over(gc)
     core.identity_take_over(Sample, slot, gc.get_objects())
     core.address_take_over(kinds)
 
@@ -99,14 +102,7 @@ def _pickling(importer):
 
     def cloudpickle():
         if not loaded:
-            before = dict(sys.modules)
-            path = sys.path[:]
-            try:
-                loaded.append(importer.real_import("cloudpickle"))
-            finally:
-                sys.path[:] = path
-                for name in set(sys.modules) - set(before):
-                    del sys.modules[name]
+            loaded.append(importer.unseen(importer.real_import, "cloudpickle"))
         return loaded[0]
 
     return (lambda value: cloudpickle().dumps(value)), (lambda data: cloudpickle().loads(data))

@@ -111,6 +111,8 @@ def _environment(start: Start) -> dict[bytes, bytes]:
         if not name.startswith(("LD_", "GLIBC_")) and name not in ("PYTHONHOME", "PYTHONPLATLIBDIR")
     }
     environment[b"PYTHONHASHSEED"] = str(start.seed).encode()
+    if os.environ.get("SCOPE_DEBUG") == "1":
+        environment[b"SCOPE_DEBUG"] = b"1"  # the core then leaves stderr open
     return environment
 
 

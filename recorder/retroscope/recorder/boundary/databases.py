@@ -58,6 +58,15 @@ def _fetch(wrap):
     return Policy("RESULT", wrap=wrap, member="row_factory")
 
 
+def _encode_blob(blob):
+    return None
+
+
+def _make_blob(kind, value, self):
+    """An empty shell: everything that would look inside is at the boundary."""
+    return _core.allocate(kind)
+
+
 _executes = adapt(_encode_executed, _decode_executed)
 
 MODULES = [
@@ -95,6 +104,11 @@ MODULES = [
                     "fetchall": _fetch(_all_by_factory),
                     "__next__": _fetch(_one_by_factory),
                 },
+            ),
+            Type(
+                "Blob",
+                special={"__len__": RESULT, "__getitem__": RESULT, "__setitem__": RESULT},
+                handle=(_encode_blob, _make_blob),
             ),
         ],
     ),

@@ -1,0 +1,50 @@
+"""Imports our own modules in the user's interpreter: kept apart from the program's, with builtins of their own."""
+
+import builtins
+import sys
+
+_PACKAGES = ("boundary",)
+
+
+class Importer:
+    """Our own modules, kept apart from the program's; they see builtins of their own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.loaded = {}
+        self.builtins = dict(vars(builtins))
+        self.real_import = builtins.__import__
+        self.builtins["__import__"] = self.import_module
+        self.loader = sys.modules["_frozen_importlib_external"].SourceFileLoader
+        self.module = type(sys)
+
+    def import_module(self, name, globals=None, locals=None, fromlist=(), level=0):
+        prefix = "retroscope.recorder."
+        if not name.startswith(prefix):
+            return self.unseen(self.real_import, name, globals, locals, fromlist, level)
+        name = name[len(prefix) :]
+        if name not in _PACKAGES:
+            return self.load(name)
+        package = self.module(name)
+        for item in fromlist:
+            setattr(package, item, self.load(f"{name}.{item}"))
+        return package
+
+    def unseen(self, function, *args):
+        """Calls it; modules it loads are ours alone: the program will load its own."""
+        modules = sys.modules
+        before = set(modules)
+        try:
+            return function(*args)
+        finally:
+            for name in set(modules) - before:
+                del modules[name]
+
+    def load(self, name):
+        found = self.loaded.get(name)
+        if found is None:
+            path = self.folder + "/" + name.replace(".", "/") + ".py"
+            found = self.loaded[name] = self.module("retroscope.recorder." + name)
+            found.__dict__["__builtins__"] = self.builtins
+            exec(self.loader(found.__name__, path).get_code(found.__name__), found.__dict__)
+        return found
