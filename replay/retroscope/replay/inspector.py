@@ -40,10 +40,6 @@ def frames_from(frame):
     return found
 
 
-def qualified(code):
-    return code.co_qualname
-
-
 def frame_locals(frame):
     return dict(frame.f_locals)
 
@@ -105,30 +101,41 @@ def run_in(frame, text):
     return True, eval(code, space)
 
 
-def evaluate(shelf, frame, text):
+def shown(frame, text):
+    """As run_in, but with the value's own repr: a part of the program, as far as the core is concerned."""
+    has_value, value = run_in(frame, text)
+    return has_value, value, clip(repr(value), MOST_EVALUATED) if has_value else ""
+
+
+def evaluate(core, shelf, frame, text):
     """(printed text, row or None, error or None); the row's text is the object's own repr."""
     capture = Capture()
     saved = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = capture
     row = failure = None
     try:
-        has_value, value = run_in(frame, text.strip())
+        has_value, value, own = as_program(core, shown, frame, text.strip())
         if has_value:
-            name, shown, kind, reference, named, indexed, expression = shelf.row(text, value, text)
-            row = (name, clip(repr(value), MOST_EVALUATED), kind, reference, named, indexed, expression)
+            name, _, kind, reference, named, indexed, expression = shelf.row(text, value, text)
+            row = (name, own, kind, reference, named, indexed, expression)
     except BaseException as error:
-        failure = describe(error)
+        failure = as_program(core, describe, error)
     finally:
         sys.stdout, sys.stderr = saved
     return clip("".join(capture.parts), MOST_EVALUATED), row, failure
 
 
-def truth(frame, text):
+def truth(core, frame, text):
     """(whether a condition holds, error or None)."""
     try:
-        return bool(run_in(frame, text.strip())[1]), None
+        return as_program(core, lambda: bool(run_in(frame, text.strip())[1])), None
     except BaseException as error:
-        return False, describe(error)
+        return False, as_program(core, describe, error)
+
+
+def as_program(core, function, *arguments):
+    """Calls it with the boundary in place, which refuses to let it reach outside the recording."""
+    return function(*arguments) if core is None else core.visible(function, arguments)
 
 
 # -- serving
@@ -185,14 +192,23 @@ class Look:
         self.frames = frames_from(frame)
         self.shelf = Shelf()
 
+    def frame(self, number):
+        if not 0 <= number < len(self.frames):
+            raise LookupError("no code is running here" if not self.frames else "there is no such frame")
+        return self.frames[number]
+
     def stack(self):
+        """(function, file, line, whether it is the user's own code), innermost first."""
         return [
-            (qualified(f.f_code), f.f_code.co_filename, f.f_lineno or f.f_code.co_firstlineno, f.f_code.co_firstlineno)
+            (f.f_code.co_qualname, f.f_code.co_filename, f.f_lineno or f.f_code.co_firstlineno, self.visible(f.f_code))
             for f in self.frames
         ]
 
+    def visible(self, code):
+        return self.core is None or self.core.is_visible(code)
+
     def scopes(self, number):
-        frame = self.frames[number]
+        frame = self.frame(number)
         spaces = [("Globals", frame.f_globals)]
         if frame.f_locals is not frame.f_globals:
             spaces.insert(0, ("Locals", frame_locals(frame)))
@@ -202,17 +218,17 @@ class Look:
         return self.shelf.children(reference, start, count)
 
     def evaluate(self, number, text):
-        return evaluate(self.shelf, self.frames[number], text)
+        return evaluate(self.core, self.shelf, self.frame(number), text)
 
     def truth(self, number, text):
-        return truth(self.frames[number], text)
+        return truth(self.core, self.frame(number), text)
 
     def names(self, number):
-        frame = self.frames[number]
+        frame = self.frame(number)
         return sorted({str(name) for name in _chain(frame.f_locals, frame.f_globals)})
 
     def arguments(self, number):
-        code = self.frames[number].f_code
+        code = self.frame(number).f_code
         flags = code.co_flags
         return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(flags & 4) + bool(flags & 8)])
 
@@ -228,6 +244,8 @@ def serve(fd, core, frame):
             return
         try:
             answer = ("ok", operations[request[0]](look, *request[1:]))
+        except LookupError as error:
+            answer = ("error", str(error))
         except BaseException as error:
             answer = ("error", describe(error))
         send(fd, answer)

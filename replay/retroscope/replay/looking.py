@@ -65,7 +65,8 @@ class Looker:
         if self.closed:
             return
         try:
-            alive = bool(self._stream.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            self._stream.setblocking(False)
+            alive = bool(self._stream.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
             alive = True
         except OSError:

@@ -153,7 +153,8 @@ class ReplayProcess:
     def _is_connected(self) -> bool:
         """Whether it still holds its end: only then is its pid surely its own and not a stranger's."""
         try:
-            return bool(self._control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            self._control.setblocking(False)
+            return bool(self._control.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
             return True
         except OSError:
