@@ -201,13 +201,11 @@ int ticks_stop(void)
 
 #else
 
-static int on_event(PyObject *Py_UNUSED(object), PyFrameObject *Py_UNUSED(object_frame), int what, PyObject *arg)
+static int on_event(PyObject *Py_UNUSED(object), PyFrameObject *frame_object, int what, PyObject *arg)
 {
     if (what == PyTrace_LINE) {
-        if (!ticks_hidden && ++ticks_now >= wake_at) {
-            const frame *f = frames_current();
-            look_closer(frames_code(f), frames_line(f));
-        }
+        if (!ticks_hidden && ++ticks_now >= wake_at)
+            look_closer(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
     } else if (what == PyTrace_CALL) {
         if (search_functions && !ticks_hidden) {
             const frame *f = frames_current();

@@ -1,0 +1,40 @@
+"""The native core (recorder/native-core). One section a topic, in the order of the sources."""
+
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, NoReturn
+
+# --- ticks, search, control: replay processes only (ticks.h, search.h, control.h, look.h) ---
+
+def ticks_now() -> int:
+    """Line events of this process so far."""
+
+def ticks_start() -> None:
+    """Count line events from here on; `replay_begin` does it by itself."""
+
+def ticks_stop() -> None: ...
+def ticks_hide() -> None:
+    """From here on nothing counts, but for what `ticks_counted` calls."""
+
+def ticks_counted(function: Callable[..., Any], args: tuple[Any, ...], /) -> Any:
+    """Calls it as the program: its lines count."""
+
+def set_library_prefixes(folders: tuple[str, ...], /) -> None:
+    """Code of files below these folders is not the user's own. Frozen code and installed packages never are."""
+
+def is_visible(code: CodeType, /) -> bool: ...
+def replay_begin(control_fd: int, inspector: Callable[[int, Any, FrameType | None], object], /) -> None:
+    """Seals this process and puts it under control: says READY on the socket and returns at the first RUN.
+
+    Called while hidden. `inspector(stream_fd, core_module, frame)` is what a LOOK calls in its fork. Descriptors 0 to 2
+    become /dev/null (with SCOPE_DEBUG=1 only 0), signals are blocked, `control_fd` moves to a high number.
+    """
+
+def set_look_limits(seconds: float, bytes: int, /) -> None:
+    """Processor time and additional memory that one look may take; at first 10 s and 1 GiB."""
+
+def control_end(status: int, uncaught: str | None, exception: BaseException | None, /) -> NoReturn:
+    """The program is over; -1: the recording does not say with which status."""
+
+def control_diverged(text: str, /) -> NoReturn:
+    """The replay cannot go on; the text is shown as it is."""
