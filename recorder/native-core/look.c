@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -71,6 +72,7 @@ void look_and_exit(int stream, bool with_frame)
     if (!inspector || !Py_IsInitialized())
         _exit(1);  /* the stream closes without an answer: there is no interpreter any more */
     core_looking = 1;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  /* it may wait for ever in C code, where no controller's end is noticed */
     ticks_hide();
     core_hide();  /* the inspector's own reads and writes are real; what the user evaluates is shown by it */
     limit_memory();

@@ -135,8 +135,10 @@ static void expect(boundary_entry *entry, uint32_t digest, const boundary_call *
     peek(record);
     unsigned kind = record->kind;
     if (record->callable != entry->id || (kind != KIND_RESULT && kind != KIND_RAISED && kind != KIND_SOURCE)) {
-        PyObject *recorded = describe(record);
-        replay_diverged("the recording has %V here, the program called %U", recorded, "another record", entry->name);
+        core_hide();
+        PyObject *recorded = describe(record), *arguments = describe_arguments(call);
+        replay_diverged("the recording has %V here, the program called %U%V", recorded, "another record", entry->name,
+                        arguments, "(?)");
     }
     if (record->digest != digest) {
         core_hide();

@@ -90,6 +90,11 @@ static PyObject *replay_open(PyObject *Py_UNUSED(module), PyObject *arg)
     Py_RETURN_NONE;
 }
 
+static PyObject *replaying(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+{
+    return PyBool_FromLong(core_mode == MODE_REPLAY);
+}
+
 static PyObject *start(PyObject *Py_UNUSED(module), PyObject *configuration)
 {
     if (core_mode == MODE_RECORD) {
@@ -339,6 +344,7 @@ static PyObject *visible(PyObject *Py_UNUSED(module), PyObject *args)
 static PyMethodDef functions[] = {
     {"record_open", record_open, METH_O, "record_open(fd): record into the ring behind fd; hidden until run()."},
     {"replay_open", replay_open, METH_O, "replay_open(fd): replay the flat stream behind fd; hidden until run()."},
+    {"replaying", replaying, METH_NOARGS, "replaying() -> bool: is this a replay process?"},
     {"start", start, METH_O, "start(configuration) -> dict: writes the START record, or in replay returns it."},
     {"own_source", own_source, METH_O,
      "own_source((path, content)) -> tuple: a SOURCE record of the program's own file, or in replay what it holds."},

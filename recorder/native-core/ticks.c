@@ -38,6 +38,9 @@ uint64_t ticks_of_raise(PyObject *exception)
     return raises[slot].exception == exception ? raises[slot].tick : TICK_UNKNOWN;
 }
 
+/* At the raise of this one the process is stopped. Borrowed: it cannot die meanwhile. */
+static PyObject *raising;
+
 /* The interpreter reports an exception once in every frame it passes. It is newly raised here if its traceback
  * begins here, or if a raise statement raises it (again). */
 static void exception_event(PyObject *exception, PyObject *traceback)
@@ -56,8 +59,11 @@ static void exception_event(PyObject *exception, PyObject *traceback)
         raises[slot].exception = exception;
         raises[slot].tick = ticks_now;
     }
-    if (search_raise(f))
+    if (search_raise(f)) {
+        raising = exception;
         control_stop_here(STOP_MATCH);
+        raising = NULL;
+    }
 }
 
 /* --- line events ---------------------------------------------------------------------------------------- */
@@ -239,6 +245,11 @@ static PyObject *py_now(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
     return PyLong_FromUnsignedLongLong(ticks_now);
 }
 
+static PyObject *py_raising(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+{
+    return Py_NewRef(raising ? raising : Py_None);
+}
+
 static PyObject *py_hide(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
 {
     ticks_hide();
@@ -273,6 +284,8 @@ static PyObject *py_stop(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
 
 static PyMethodDef functions[] = {
     {"ticks_now", py_now, METH_NOARGS, "ticks_now() -> int: line events so far."},
+    {"raising", py_raising, METH_NOARGS,
+     "raising() -> BaseException | None: the exception at whose raise this process is stopped."},
     {"ticks_hide", py_hide, METH_NOARGS, "ticks_hide(): from here on nothing counts, but for ticks_counted()."},
     {"ticks_counted", py_counted, METH_VARARGS, "ticks_counted(function, args): calls it; its lines count."},
     {"ticks_start", py_start, METH_NOARGS, "ticks_start(): count line events from here on."},

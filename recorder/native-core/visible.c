@@ -17,6 +17,9 @@ static struct {
 static size_t prefix_count;
 static char prefix_bytes[PREFIX_BYTES];
 
+/* The one name in angle brackets that is the user's own code, for example "<string>" of -c; else empty. */
+static char shown_name[64];
+
 static bool under_prefix(const char *path, size_t size)
 {
     for (size_t i = 0; i < prefix_count; i++) {
@@ -29,8 +32,8 @@ static bool under_prefix(const char *path, size_t size)
 
 static bool decide(const char *path, size_t size)
 {
-    if (strncmp(path, "<frozen", 7) == 0)
-        return false;
+    if (path[0] == '<')  /* <frozen …>, <string>, <attrs generated …>: text that a library made, but for -c */
+        return shown_name[0] && strcmp(path, shown_name) == 0;
     if (strstr(path, "/site-packages/") || strstr(path, "/dist-packages/"))
         return false;
     return !under_prefix(path, size);
@@ -81,8 +84,15 @@ bool code_is_visible(PyCodeObject *code)
 
 /* --- for Python ------------------------------------------------------------------------------------------ */
 
-static PyObject *set_library_prefixes(PyObject *Py_UNUSED(module), PyObject *arg)
+static PyObject *set_library_prefixes(PyObject *Py_UNUSED(module), PyObject *args)
 {
+    PyObject *arg;
+    const char *shown = "";
+    if (!PyArg_ParseTuple(args, "O|s", &arg, &shown))
+        return NULL;
+    if (strlen(shown) >= sizeof shown_name)
+        return PyErr_Format(PyExc_ValueError, "%s is longer than %zu bytes", shown, sizeof shown_name - 1);
+    strcpy(shown_name, shown);
     if (!PyTuple_Check(arg) || PyTuple_GET_SIZE(arg) > PREFIXES)
         return PyErr_Format(PyExc_ValueError, "a tuple of at most %d folders is needed", PREFIXES);
     forget_all();
@@ -115,8 +125,9 @@ static PyObject *is_visible(PyObject *Py_UNUSED(module), PyObject *code)
 }
 
 static PyMethodDef functions[] = {
-    {"set_library_prefixes", set_library_prefixes, METH_O,
-     "set_library_prefixes(folders): code of files below these is not the user's own."},
+    {"set_library_prefixes", set_library_prefixes, METH_VARARGS,
+     "set_library_prefixes(folders, shown=''): code of files below these is not the user's own, nor is code with\n"
+     "a name in angle brackets, but for the name `shown`."},
     {"is_visible", is_visible, METH_O, "is_visible(code) -> bool: whether it is the user's own code."},
     {0},
 };

@@ -58,6 +58,16 @@ def _fetch(wrap):
     return Policy("RESULT", wrap=wrap, member="row_factory")
 
 
+def _through_cursor(name):
+    """Connection.execute and its like are a cursor's in C, past its methods: here they go through them."""
+
+    def wrap(call, self, args, kwargs):
+        cursor = _core.visible(self.cursor, ())
+        return _core.visible(getattr(cursor, name), args, kwargs)
+
+    return Policy("RESULT", wrap=wrap)
+
+
 def _encode_blob(blob):
     return None
 
@@ -80,6 +90,9 @@ MODULES = [
                 special={
                     "__init__": adapt(_opened, _open_empty),
                     "close": RERUN,
+                    "execute": _through_cursor("execute"),
+                    "executemany": _through_cursor("executemany"),
+                    "executescript": _through_cursor("executescript"),
                     "total_changes": RESULT,
                     "in_transaction": RESULT,
                     "create_function": RERUN,
@@ -90,7 +103,7 @@ MODULES = [
                     "set_progress_handler": RERUN,
                     "set_trace_callback": RERUN,
                 },
-                passing="cursor execute executemany executescript __enter__ iterdump __call__",
+                passing="cursor __enter__ iterdump __call__",
             ),
             Type(
                 "Cursor",

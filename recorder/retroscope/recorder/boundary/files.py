@@ -37,13 +37,16 @@ def _flags(mode):
 def _with_opener(call, self, args, kwargs):
     """The opener is the program's own code: it runs visibly, on both sides."""
     given = dict(zip(("file", "mode", "closefd", "opener"), args)) | (kwargs or {})
+    if given.get("opener") is None:
+        return call(self, *args, **(kwargs or {}))
     file, mode = given["file"], given.get("mode", "r")
     descriptor = _core.visible(given["opener"], (file, _flags(mode)))
     if not isinstance(descriptor, int):
         raise TypeError("expected integer from opener")
     if descriptor < 0:
         raise ValueError(f"opener returned {descriptor}")
-    posix.set_inheritable(descriptor, False)
+    if not _core.replaying():
+        posix.set_inheritable(descriptor, False)
     call(self, descriptor, mode, True)
     self.name = file
 
