@@ -17,8 +17,8 @@ static struct {
 static size_t prefix_count;
 static char prefix_bytes[PREFIX_BYTES];
 
-/* The one name in angle brackets that is the user's own code, for example "<string>" of -c; else empty. */
-static char shown_name[64];
+/* The co_filename object of the one code that has a name in angle brackets and is the user's own: that of -c. */
+static PyObject *shown_file;
 
 static bool under_prefix(const char *path, size_t size)
 {
@@ -32,8 +32,8 @@ static bool under_prefix(const char *path, size_t size)
 
 static bool decide(const char *path, size_t size)
 {
-    if (path[0] == '<')  /* <frozen …>, <string>, <attrs generated …>: text that a library made, but for -c */
-        return shown_name[0] && strcmp(path, shown_name) == 0;
+    if (path[0] == '<')
+        return false;  /* <frozen …>, <string>, <attrs generated …>: text that a library made */
     if (strstr(path, "/site-packages/") || strstr(path, "/dist-packages/"))
         return false;
     return !under_prefix(path, size);
@@ -62,6 +62,8 @@ static void forget_all(void)
 bool code_is_visible(PyCodeObject *code)
 {
     PyObject *name = code->co_filename;
+    if (name == shown_file)
+        return true;
     size_t slot = (size_t)((uintptr_t)name >> 4) * 0x9E3779B97F4A7C15u >> 54;
     if (cache[slot].name == name && message_str_is(name, cache_bytes + cache[slot].at, cache[slot].size))
         return cache[slot].visible;
@@ -84,15 +86,8 @@ bool code_is_visible(PyCodeObject *code)
 
 /* --- for Python ------------------------------------------------------------------------------------------ */
 
-static PyObject *set_library_prefixes(PyObject *Py_UNUSED(module), PyObject *args)
+static PyObject *set_library_prefixes(PyObject *Py_UNUSED(module), PyObject *arg)
 {
-    PyObject *arg;
-    const char *shown = "";
-    if (!PyArg_ParseTuple(args, "O|s", &arg, &shown))
-        return NULL;
-    if (strlen(shown) >= sizeof shown_name)
-        return PyErr_Format(PyExc_ValueError, "%s is longer than %zu bytes", shown, sizeof shown_name - 1);
-    strcpy(shown_name, shown);
     if (!PyTuple_Check(arg) || PyTuple_GET_SIZE(arg) > PREFIXES)
         return PyErr_Format(PyExc_ValueError, "a tuple of at most %d folders is needed", PREFIXES);
     forget_all();
@@ -117,6 +112,14 @@ static PyObject *set_library_prefixes(PyObject *Py_UNUSED(module), PyObject *arg
     Py_RETURN_NONE;
 }
 
+static PyObject *show_code(PyObject *Py_UNUSED(module), PyObject *code)
+{
+    if (!PyCode_Check(code))
+        return PyErr_Format(PyExc_TypeError, "not a code object");
+    Py_XSETREF(shown_file, Py_NewRef(((PyCodeObject *)code)->co_filename));
+    Py_RETURN_NONE;
+}
+
 static PyObject *is_visible(PyObject *Py_UNUSED(module), PyObject *code)
 {
     if (!PyCode_Check(code))
@@ -125,9 +128,9 @@ static PyObject *is_visible(PyObject *Py_UNUSED(module), PyObject *code)
 }
 
 static PyMethodDef functions[] = {
-    {"set_library_prefixes", set_library_prefixes, METH_VARARGS,
-     "set_library_prefixes(folders, shown=''): code of files below these is not the user's own, nor is code with\n"
-     "a name in angle brackets, but for the name `shown`."},
+    {"set_library_prefixes", set_library_prefixes, METH_O,
+     "set_library_prefixes(folders): code of files below these is not the user's own."},
+    {"show_code", show_code, METH_O, "show_code(code): it is the user's own, whatever its file is called."},
     {"is_visible", is_visible, METH_O, "is_visible(code) -> bool: whether it is the user's own code."},
     {0},
 };

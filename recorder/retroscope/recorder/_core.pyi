@@ -16,11 +16,18 @@ def ticks_stop() -> None: ...
 def ticks_hide() -> None:
     """From here on nothing counts, but for what `ticks_counted` calls."""
 
+def raising() -> BaseException | None:
+    """The exception at whose raise this process is stopped."""
+
 def ticks_counted(function: Callable[..., Any], args: tuple[Any, ...], /) -> Any:
     """Calls it as the program: its lines count."""
 
 def set_library_prefixes(folders: tuple[str, ...], /) -> None:
-    """Code of files below these folders is not the user's own. Frozen code and installed packages never are."""
+    """Code of files below these folders is not the user's own, nor is that of installed packages, nor what has a name
+    in angle brackets (frozen, or text that a library made)."""
+
+def show_code(code: CodeType, /) -> None:
+    """This code, and what is nested in it, is the user's own, whatever its file is called: the text of -c."""
 
 def is_visible(code: CodeType, /) -> bool: ...
 def replay_begin(control_fd: int, inspector: Callable[[int, Any, FrameType | None], object], /) -> None:

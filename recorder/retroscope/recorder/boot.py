@@ -27,7 +27,7 @@ def start(core, importer, stream, config):
     if replaying:
         _begin_replay(core, importer, config, machine)
     program = importer.load("program")
-    core.run(program.prepare(facts, main), not facts["no_site"])
+    core.run(program.prepare(facts, main, core.show_code), not facts["no_site"])
 
 
 def _begin_replay(core, importer, config, machine):

@@ -4,7 +4,7 @@ import marshal
 import sys
 
 
-def prepare(facts, source):
+def prepare(facts, source, show_code):
     """The function that core.run calls, hidden, after `site`: a plan, (code, globals) or (function, args)."""
     namespace = vars(sys.modules["__main__"])
     kept = {name: namespace[name] for name in ("__name__", "__doc__", "__package__", "__spec__", "__builtins__")}
@@ -21,7 +21,9 @@ def prepare(facts, source):
         if main["form"] == "package" or not facts["safe_path"]:
             sys.path.insert(0, main["path0"])
         if main["form"] == "code":
-            return compile(facts["target"], "<string>", "exec", dont_inherit=True), namespace
+            code = compile(facts["target"], "<string>", "exec", dont_inherit=True)
+            show_code(code)
+            return code, namespace
         if main["form"] in ("module", "package"):
             return (facts["target"], True) if main["form"] == "module" else ("__main__", False)
         return _file(facts, source, namespace), namespace

@@ -20,6 +20,7 @@ if "Shelf" not in globals():  # a replay process runs both files in one namespac
 __builtins__ = dict(vars(builtins))
 
 MOST_EVALUATED = 1 << 16
+MOST_MESSAGE = 500
 
 _chain = itertools.chain
 _marshal_loads = marshal.loads
@@ -199,10 +200,14 @@ class Look:
 
     def stack(self):
         """(function, file, line, whether it is the user's own code), innermost first."""
-        return [
-            (f.f_code.co_qualname, f.f_code.co_filename, f.f_lineno or f.f_code.co_firstlineno, self.visible(f.f_code))
-            for f in self.frames
-        ]
+        return [self.place(frame) for frame in self.frames]
+
+    def place(self, frame):
+        code = frame.f_code
+        file, visible = code.co_filename, self.visible(code)
+        if file.startswith("<") and not visible:
+            file += " of " + str(frame.f_globals.get("__name__"))  # many texts of libraries are called <string>
+        return code.co_qualname, file, frame.f_lineno or code.co_firstlineno, visible
 
     def visible(self, code):
         return self.core is None or self.core.is_visible(code)
@@ -222,6 +227,11 @@ class Look:
 
     def truth(self, number, text):
         return truth(self.core, self.frame(number), text)
+
+    def raising(self):
+        """Type and message of the exception at whose raise the program stands, else None."""
+        error = self.core.raising()
+        return None if error is None else clip(as_program(self.core, describe, error), MOST_MESSAGE)
 
     def names(self, number):
         frame = self.frame(number)

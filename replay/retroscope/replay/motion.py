@@ -164,14 +164,14 @@ class Motion:
                 process.kill()
         return self.end
 
-    def exception_at(self, tick: int) -> str | None:
-        """What the line of `tick` raises: type and message; None when it raises nothing or that cannot be told."""
+    def inside_raise(self, tick: int) -> ReplayProcess | None:
+        """A process of the caller's own inside the line of `tick`, where it raises; None when it raises nothing."""
         process = self.stand(tick)
-        try:
-            stopped = process.run(tick + 1, Want.RAISE | Want.RAISE_HERE)
-            return stopped.text or None if stopped.reason is Reason.MATCH else None
-        finally:
-            process.kill()
+        stopped = process.run(tick + 1, Want.RAISE | Want.RAISE_HERE)
+        if stopped.reason is Reason.MATCH:
+            return process
+        process.kill()
+        return None
 
     def last_tick_where(self, holds: Callable[[Stopped], bool]) -> int:
         """The last tick at which `holds` is true; it must be true up to some tick and false ever after."""

@@ -25,6 +25,8 @@ class Start:
     flags: tuple[str, ...]
     cwd: str
     seed: int
+    given_text: str | None
+    """The program itself, when it was given with -c."""
     environ: tuple[tuple[str, str], ...]
 
     @property
@@ -89,10 +91,13 @@ class Recording:
         return self._trace.flat(self.process.id, descriptor)
 
     def source_paths(self) -> list[str]:
-        return list(dict.fromkeys(source.path for source in self._trace.sources()))
+        given = ["<string>"] if self.start.given_text is not None else []
+        return given + list(dict.fromkeys(source.path for source in self._trace.sources()))
 
     def source(self, path: str) -> str | None:
         """The text as recorded, decoded as Python would; None when it is not in the trace."""
+        if path == "<string>":
+            return self.start.given_text
         try:
             content = self._trace.source(path)
         except KeyError:
@@ -142,5 +147,6 @@ def _start_from(value: object, path: str) -> Start:
     return Start(
         executable=text("executable"), version=text("version"), hexversion=number("hexversion"), argv=texts("argv"),
         flags=texts("flags"), cwd=text("cwd"), seed=number("seed"),
+        given_text=text("target") if text("kind") == "code" else None,
         environ=tuple((str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2),
     )  # fmt: skip

@@ -373,9 +373,26 @@ class Timeline:
         return tuple(hits), complaint
 
     def _raised_at(self, tick: Tick, text: str) -> Moment:
-        exception = self._motion.exception_at(tick)
+        exception = self._exception_at(tick)
         moment = self._go(tick, StopReason.EXCEPTION, text)
         return replace(moment, exception=exception)
+
+    def _exception_at(self, tick: Tick) -> str | None:
+        """Type and message of what the line of `tick` raises, None when that cannot be told."""
+        process = self._motion.inside_raise(tick)
+        if process is None:
+            return None
+        try:
+            looker = Looker(process)
+            try:
+                said = looker.ask("raising")
+                return None if said is None else str(said)
+            finally:
+                looker.close()
+        except LookFailed:
+            return None
+        finally:
+            process.kill()
 
     def _failure_before(self, bound: int) -> int | None:
         """The tick of the uncaught exception, if it is a stop and lies before `bound`."""
