@@ -61,7 +61,6 @@ PROGRAMS = [
     Program("command-fails", ("-c", "import sys\ndef f(): raise ValueError(sys.argv)\nf()"), "package", status=1),
     Program("empty", ("-c", ""), "package"),
     Program("syntax-error", ("-c", "print('one'"), "package", status=1),
-    Program("absent", ("absent.py",), "package", status=2),
     ending("end", 0),
     ending("status", 3),
     ending("text", 1),

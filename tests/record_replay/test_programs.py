@@ -115,3 +115,8 @@ def test_a_replay_repeats_the_output_with_the_files_gone(program: Program, folde
         assert agrees(again, once, program.whole), f"{stream}:\n{again.decode()}\nrecorded:\n{once.decode()}"
     assert not folder.exists(), "the replay wrote where the program had written"
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_program_that_is_not_there_is_told_as_plain_python_tells_it(tmp_path: Path) -> None:
+    plain = run([sys.executable, "absent.py"], tmp_path, ENVIRONMENT)
+    assert run([SCOPE, "record", "absent.py"], tmp_path, ENVIRONMENT) == plain
