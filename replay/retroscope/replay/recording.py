@@ -75,6 +75,11 @@ class Recording:
             return "the program is still running"
         return "the end was not seen" if self.process.ended == "lost" else None
 
+    @property
+    def exit_status(self) -> int | None:
+        """With which the recorded process exited by itself, else None."""
+        return self.process.number if self.process.ended == "exited" else None
+
     @cached_property
     def start(self) -> Start:
         """Raises ReplayError when the process was cut off before it had begun."""

@@ -411,7 +411,8 @@ class Timeline:
 
     def _ended(self, stopped: Stopped) -> Moment:
         ending = self._ending()
-        text = f"the program is over, exit status {ending.get('status')}"
+        status = self.recording.exit_status
+        text = "the program is over" + (f", exit status {status}" if status is not None else "")
         if self.recording.cut_off:
             text = f"the recording ends here: {self.recording.cut_off}"
         elif ending.get("uncaught"):
