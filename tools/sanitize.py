@@ -15,6 +15,14 @@ import environments
 ROOT = environments.ROOT
 DEFAULT_TESTS = ("tests/trace", "tests/recorder", "tests/replay", "tests/native", "tests/record_replay")
 
+ASAN_OPTIONS = (
+    "detect_leaks=0",
+    "detect_stack_use_after_return=0",
+    "abort_on_error=1",
+    "allocator_may_return_null=1",
+    "handle_segv=0",  # programs that crash on purpose must die as they do without us
+)
+
 
 def runtime(library: str) -> str:
     """The path of a sanitizer's runtime library, as the compiler knows it."""
@@ -36,7 +44,7 @@ def main(arguments: list[str]) -> int:
     environment = {
         **os.environ,
         "LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}",
-        "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:allocator_may_return_null=1:handle_segv=0",
+        "ASAN_OPTIONS": ":".join(ASAN_OPTIONS),
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
         "PYTHONMALLOC": "malloc",
     }
