@@ -1,7 +1,7 @@
 """The names, keys and packed structures of the trace file. Bit by bit: docs/trace-format.md.
 
 Whoever changes anything here, in `stream.py` or in `encoding.py` that alters bytes in the file raises TRACE_VERSION;
-a test compares `layout_description()` and a stored trace with what they were.
+`tests/trace/test_layout.py` compares all of them, and a stored trace, with what they were.
 """
 
 from __future__ import annotations
@@ -63,22 +63,3 @@ def unframe(database: bytes, key: bytes, stored: bytes) -> bytes | None:
     body = stored[CHECKSUM.size :]
     return body if CHECKSUM.unpack_from(stored)[0] == checksum(database, key, body) else None
 
-
-def layout_description() -> str:
-    """Everything above that decides about bytes, one a line."""
-    lines = [f"database {name.decode()}" for name in DATABASES]
-    lines += [f"key {name.decode()}" for name in (KEY_FORMAT, KEY_STATE, KEY_RECORDING)]
-    structures = {
-        "format": FORMAT,
-        "process key": PROCESS_KEY,
-        "callable key": CALLABLE_KEY,
-        "position key": POSITION_KEY,
-        "checksum": CHECKSUM,
-        "chunk": CHUNK,
-        "batch": BATCH,
-        "output entry": OUTPUT_ENTRY,
-        "switch entry": SWITCH_ENTRY,
-    }
-    lines += [f"{name} {packed.format}" for name, packed in structures.items()]
-    lines += [f"encoding raw {ENCODING_RAW} zstd {ENCODING_ZSTD} none {NO_RECORD:#x}"]
-    return "\n".join(lines)

@@ -112,7 +112,6 @@ def pickle_names(data: bytes, most: int = 8) -> tuple[str, ...]:
 
 
 _U32 = struct.Struct("<I")
-_U32_PAIR = struct.Struct("<II")
 _I64 = struct.Struct("<q")
 _F64 = struct.Struct("<d")
 _COMPLEX = struct.Struct("<dd")
@@ -124,22 +123,50 @@ class Decoder:
     def __init__(self, data: bytes, at: int = 0) -> None:
         self.data = data
         self.at = at
-        self._depth = 0
 
     def value(self) -> object:
-        """The next value; MalformedValue when there is none."""
+        """The next value; MalformedValue when there is none.
+
+        Without recursion: values nest deeper than Python's stack allows.
+        """
+        open_containers: list[tuple[Callable[[list[object]], object], int, list[object]]] = []
+        while True:
+            done = self._scalar_or_container(open_containers)
+            if done is _OPENED:
+                continue
+            while open_containers:
+                build, count, items = open_containers[-1]
+                items.append(done)
+                if len(items) < count:
+                    break
+                open_containers.pop()
+                done = build(items)
+            else:
+                return done
+
+    def _scalar_or_container(
+        self, open_containers: list[tuple[Callable[[list[object]], object], int, list[object]]]
+    ) -> object:
+        """The next value if it is whole; _OPENED when it is a container whose items follow."""
         if self.at >= len(self.data):
             raise MalformedValue("a value is missing")
-        read = _READERS.get(self.data[self.at])
-        if read is None:
-            raise MalformedValue(f"no value begins with byte {self.data[self.at]:#04x}")
-        self._depth += 1
-        if self._depth > MOST_DEPTH:
-            raise MalformedValue("values are nested too deeply")
+        mark = self.data[self.at]
         self.at += 1
-        value = read(self)
-        self._depth -= 1
-        return value
+        read = _SCALARS.get(mark)
+        if read is not None:
+            return read(self)
+        opening = _CONTAINERS.get(mark)
+        if opening is None:
+            raise MalformedValue(f"no value begins with byte {mark:#04x}")
+        count, build = opening(self)
+        if len(self.data) - self.at < count:
+            raise MalformedValue("a container states more items than there are bytes")
+        if not count:
+            return build([])
+        if len(open_containers) == MOST_DEPTH:
+            raise MalformedValue("values are nested too deeply")
+        open_containers.append((build, count, []))
+        return _OPENED
 
     def unpack(self, form: struct.Struct) -> tuple[object, ...]:
         if len(self.data) - self.at < form.size:
@@ -167,55 +194,65 @@ class Decoder:
         except UnicodeDecodeError as error:
             raise MalformedValue(f"text is not UTF-8: {error.reason}") from None
 
-    def items(self, each: int = 1) -> list[object]:
-        """A count and that many values (times `each`); every value takes at least a byte."""
-        count = self.number() * each
-        if len(self.data) - self.at < count:
-            raise MalformedValue("a container states more items than there are bytes")
-        return [self.value() for _ in range(count)]
 
-    def mapping(self) -> dict[object, object]:
-        parts = self.items(2)
-        try:
-            return dict(zip(parts[::2], parts[1::2], strict=True))
-        except TypeError:
-            raise MalformedValue("a key of a dict cannot be a key") from None
-
-    def frozen(self, make: Callable[[list[object]], object]) -> object:
-        items = self.items()
-        try:
-            return make(items)
-        except TypeError:
-            raise MalformedValue("an item of a set cannot be in a set") from None
-
-    def date(self) -> object:
-        state = self.span()
-        if len(state) not in (4, 10):
-            raise MalformedValue("a date has neither 4 nor 10 bytes")
-        year, month, day = state[0] << 8 | state[1], state[2], state[3]
-        try:
-            if len(state) == 4:
-                return datetime.date(year, month, day)
-            micros = state[7] << 16 | state[8] << 8 | state[9]
-            fold, month = month >> 7, month & 0x7F
-            return datetime.datetime(year, month, day, state[4], state[5], state[6], micros, fold=fold)
-        except ValueError:
-            raise MalformedValue("a date is none") from None
-
-    def pickled(self) -> Pickled:
-        data = self.span()
-        return Pickled(len(data), pickle_names(data))
+_OPENED = object()
 
 
-def _structseq(decoder: Decoder) -> StructSequence:
-    return StructSequence(decoder.text(), tuple(decoder.items()))
+def _make_dict(parts: list[object]) -> dict[object, object]:
+    try:
+        return dict(zip(parts[::2], parts[1::2], strict=True))
+    except TypeError:
+        raise MalformedValue("a key of a dict cannot be a key") from None
+
+
+def _make_set(items: list[object]) -> set[object]:
+    try:
+        return set(items)
+    except TypeError:
+        raise MalformedValue("an item of a set cannot be in a set") from None
+
+
+def _date(decoder: Decoder) -> datetime.date:
+    """From the state that `date` and `datetime` pickle."""
+    state = decoder.span()
+    if len(state) not in (4, 10):
+        raise MalformedValue("a date has neither 4 nor 10 bytes")
+    year, month, day = state[0] << 8 | state[1], state[2], state[3]
+    try:
+        if len(state) == 4:
+            return datetime.date(year, month, day)
+        micros = state[7] << 16 | state[8] << 8 | state[9]
+        fold, month = month >> 7, month & 0x7F
+        return datetime.datetime(year, month, day, state[4], state[5], state[6], micros, fold=fold)
+    except ValueError:
+        raise MalformedValue("a date is none") from None
+
+
+def _pickled(decoder: Decoder) -> Pickled:
+    data = decoder.span()
+    return Pickled(len(data), pickle_names(data))
 
 
 def _item_reference(decoder: Decoder) -> ArgumentReference:
     return ArgumentReference(decoder.number(), decoder.number())
 
 
-_READERS: dict[int, Callable[[Decoder], object]] = {
+def _structseq(decoder: Decoder) -> tuple[int, Callable[[list[object]], object]]:
+    name = decoder.text()
+    return decoder.number(), lambda items: StructSequence(name, tuple(items))
+
+
+def _exception(decoder: Decoder) -> tuple[int, Callable[[list[object]], object]]:
+    name = decoder.text()
+    return 2, lambda items: RecordedException(name, *items)
+
+
+def _handle(decoder: Decoder) -> tuple[int, Callable[[list[object]], object]]:
+    name = decoder.text()
+    return 1, lambda items: Handle(name, *items)
+
+
+_SCALARS: dict[int, Callable[[Decoder], object]] = {
     ord("N"): lambda decoder: None,
     ord("T"): lambda decoder: True,
     ord("F"): lambda decoder: False,
@@ -226,19 +263,21 @@ _READERS: dict[int, Callable[[Decoder], object]] = {
     ord("s"): Decoder.text,
     ord("b"): Decoder.span,
     ord("B"): lambda decoder: bytearray(decoder.span()),
-    ord("("): lambda decoder: tuple(decoder.items()),
-    ord("["): Decoder.items,
-    ord("{"): Decoder.mapping,
-    ord("<"): lambda decoder: decoder.frozen(set),
-    ord(">"): lambda decoder: decoder.frozen(frozenset),
-    ord("S"): _structseq,
-    ord("x"): lambda decoder: RecordedException(decoder.text(), decoder.value(), decoder.value()),
     ord("A"): lambda decoder: ArgumentReference(decoder.number()),
     ord("a"): _item_reference,
-    ord("H"): lambda decoder: Handle(decoder.text(), decoder.value()),
-    ord("D"): Decoder.date,
-    ord("P"): Decoder.pickled,
+    ord("D"): _date,
+    ord("P"): _pickled,
     ord("U"): lambda decoder: Unrecordable(decoder.text()),
+}
+_CONTAINERS: dict[int, Callable[[Decoder], tuple[int, Callable[[list[object]], object]]]] = {
+    ord("("): lambda decoder: (decoder.number(), tuple),
+    ord("["): lambda decoder: (decoder.number(), list),
+    ord("{"): lambda decoder: (2 * decoder.number(), _make_dict),
+    ord("<"): lambda decoder: (decoder.number(), _make_set),
+    ord(">"): lambda decoder: (decoder.number(), lambda items: frozenset(_make_set(items))),
+    ord("S"): _structseq,
+    ord("x"): _exception,
+    ord("H"): _handle,
 }
 
 
