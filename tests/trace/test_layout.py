@@ -31,7 +31,7 @@ def description() -> str:
     lines = [f"{name} {each.format}" for name, each in packed.items() if isinstance(each, struct.Struct)]
     lines += [f"{name} {each!r}" for name, each in packed.items() if isinstance(each, bytes) and name != "__doc__"]
     lines += [f"encoding {name} {each}" for name, each in vars(layout).items() if name.startswith("ENCODING_")]
-    lines += [f"kind {name} {each}" for name, each in vars(Kind).items() if isinstance(each, int)]
+    lines += [f"kind {name} {each}" for name, each in vars(Kind).items() if name.isupper()]
     lines += [f"value {chr(mark)}" for mark in sorted(values._SCALARS | values._CONTAINERS)]
     lines += [f"example {example!r} {encode_value(example).hex()}" for example in EXAMPLES]
     lines += [f"framed {layout.frame(b'table', b'key', b'body').hex()}"]

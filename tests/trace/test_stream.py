@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from retroscope.recorder import _core
 from retroscope.trace.layout import OUTPUT_ENTRY, SWITCH_ENTRY
-from retroscope.trace.stream import Kind, RecordScanner, encode_record
+from retroscope.trace.stream import KIND_NAMES, Kind, RecordScanner, encode_record
 from tests.trace.making import sample_records
 
 RECORDS = st.lists(
@@ -66,3 +66,8 @@ def test_a_large_record_is_captured_across_pieces() -> None:
 def test_the_scanner_takes_bytes_only() -> None:
     with pytest.raises(TypeError):
         _core.RecordScanner().feed("text")
+
+
+def test_every_kind_has_its_name() -> None:
+    assert list(KIND_NAMES) == list(range(13))
+    assert KIND_NAMES[Kind.CALLED_BACK] == "called-back"

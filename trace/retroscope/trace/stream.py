@@ -29,9 +29,7 @@ class Kind:
     CLOCK = 12
 
 
-KIND_NAMES = {
-    number: name.lower().replace("_", "-") for name, number in vars(Kind).items() if isinstance(number, int)
-}
+KIND_NAMES = {number: name.lower().replace("_", "-") for name, number in vars(Kind).items() if name.isupper()}
 CAPTURED = frozenset((Kind.DEFINE, Kind.SOURCE, Kind.NOTE))
 MOST_CAPTURED = 1 << 26  # bytes: a larger payload is passed over
 
