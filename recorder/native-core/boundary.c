@@ -27,6 +27,8 @@ static bool wrap_is_due(const boundary_entry *entry, const boundary_call *call)
         PyObject *value = *(PyObject **)((char *)call->self + entry->member->offset);
         return value && value != Py_None;
     }
+    if (entry->index < 0)
+        return true;
     if (call->nargs > entry->index)
         return call->args[entry->index] != Py_None;
     return call->kwnames && PyTuple_GET_SIZE(call->kwnames) > 0;

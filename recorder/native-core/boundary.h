@@ -42,7 +42,7 @@ struct boundary_entry {
     PyObject *encode, *decode;   /* ADAPT, SOURCE, HOOK; owned */
     PyObject *when;              /* (self, args, kwargs) -> does this call cross? NULL: always; owned */
     PyObject *wrap;              /* (call, self, args, kwargs): stands for the call when it is due; owned */
-    PyMemberDef *member;         /* wrap is due when this member of self is not None; NULL: when argument `index` is */
+    PyMemberDef *member;         /* wrap is due when this member of self is not None; NULL: when argument `index` is; index -1: always */
     Py_ssize_t index;            /* BUFFER: the buffer argument; OUTPUT: the data argument; wrap: see above */
     Py_ssize_t descriptor;       /* OUTPUT: argument that is the descriptor, -1: self is a FileIO */
     enum boundary_policy policy;

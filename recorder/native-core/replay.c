@@ -49,7 +49,8 @@ void replay_diverged(const char *format, ...)
                                                    "\nPython stack, innermost first:%U",
                                                    (unsigned long long)stream_inputs, what, last, stack)
                             : NULL;
-    const char *text = message ? PyUnicode_AsUTF8(message) : NULL;
+    PyObject *utf8 = message ? PyUnicode_AsEncodedString(message, "utf-8", "backslashreplace") : NULL;
+    const char *text = utf8 ? PyBytes_AsString(utf8) : NULL;
     control_diverged(text ? text : "The replay diverged from the recording (no memory for the details).");
 }
 

@@ -16,15 +16,31 @@
 
 /* --- hidden code -------------------------------------------------------------------------------- */
 
+/* Our own code must not hit the program's recursion limit: it has room of its own. */
+#define HIDDEN_FRAMES 400
+
+static inline void give_room(int frames)
+{
+    PyThreadState *tstate = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030C0000
+    tstate->py_recursion_remaining += frames;
+    tstate->c_recursion_remaining += frames;
+#else
+    tstate->recursion_remaining += frames;
+#endif
+}
+
 void core_hide(void)
 {
-    core_hidden++;
+    if (core_hidden++ == 0)
+        give_room(HIDDEN_FRAMES);
     ticks_hide();
 }
 
 void core_show(void)
 {
-    core_hidden--;
+    if (--core_hidden == 0)
+        give_room(-HIDDEN_FRAMES);
     ticks_show();
 }
 

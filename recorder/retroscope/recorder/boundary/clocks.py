@@ -1,6 +1,16 @@
 """Clocks and what depends on the local time zone: time, datetime."""
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt
+import sys
+
+from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt, always
+
+
+_core = None
+
+
+def bind(core):
+    global _core
+    _core = core
 
 
 def _encode(result, self, args, kwargs):
@@ -44,6 +54,20 @@ def _has_no_zone(self, args, kwargs):
     return len(args) < 2 and not (kwargs or {}).get("tz")
 
 
+def _utcnow(call, self, args, kwargs):
+    """From 3.12 on it warns first, which runs code of the program."""
+    import _warnings
+
+    text = (
+        "datetime.datetime.utcnow() is deprecated and scheduled for removal in a future version. Use "
+        "timezone-aware objects to represent datetimes in UTC: datetime.datetime.now(datetime.UTC)."
+    )
+    _core.visible(_warnings.warn, (text, DeprecationWarning, 2))
+    import _datetime
+
+    return _core.visible(self.now, (_datetime.timezone.utc,)).replace(tzinfo=None)
+
+
 _local = adapt(_encode, _decode)
 
 MODULES = [
@@ -58,7 +82,7 @@ MODULES = [
                 methods=PASS,
                 special={
                     "now": _local,
-                    "utcnow": _local,
+                    "utcnow": _local if sys.hexversion < 0x030C0000 else always(_utcnow),
                     "fromtimestamp": adapt(_encode, _decode, when=_has_no_zone),
                     "astimezone": adapt(_encode, _decode, when=_asks_local),
                     "timestamp": adapt(None, None, when=_is_naive),

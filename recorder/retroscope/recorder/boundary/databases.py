@@ -2,7 +2,7 @@
 
 import sys
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Policy, Type, adapt
+from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Policy, Type, adapt, always
 
 _core = None
 
@@ -65,7 +65,7 @@ def _through_cursor(name):
         cursor = _core.visible(self.cursor, ())
         return _core.visible(getattr(cursor, name), args, kwargs)
 
-    return Policy("RESULT", wrap=wrap)
+    return always(wrap)
 
 
 def _encode_blob(blob):

@@ -40,6 +40,11 @@ def adapt(encode, decode, *, when=None, wrap=None, index=0, member=None):
     return Policy("ADAPT", encode=encode, decode=decode, when=when, wrap=wrap, index=index, member=member)
 
 
+def always(wrap):
+    """`wrap(call, self, args, kwargs)` stands for every call."""
+    return Policy("RESULT", wrap=wrap, index=-1)
+
+
 class Type:
     """A C type of a module. Its methods are RESULT by default (`methods=PASS`: only those named)."""
 
