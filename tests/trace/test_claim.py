@@ -7,9 +7,9 @@ from pathlib import Path
 
 import lmdb
 import pytest
-
 from retroscope.trace import BusyTrace, RefusedPath, open_trace
 from retroscope.trace.claim import Claim
+
 from tests.trace.making import begin, make_trace, sample_records
 
 

@@ -11,9 +11,9 @@ import lmdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from retroscope.trace import DamagedTrace, FutureTrace, NotATrace, TraceError, open_trace
 from retroscope.trace.layout import FORMAT, FORMAT_MAGIC, KEY_FORMAT, META, frame
+
 from tests.trace import reading
 from tests.trace.making import make_trace, sample_records
 
@@ -78,7 +78,7 @@ def test_a_flipped_byte_is_found_or_has_no_effect(
 def test_every_byte_of_the_first_pages(whole: Path, reader: ReadingProcess, tmp_path: Path) -> None:
     expected = reading.everything(str(whole))
     original = whole.read_bytes()
-    for at in [*range(0, 160), *range(4096, 4096 + 160)]:
+    for at in [*range(160), *range(4096, 4096 + 160)]:
         for change in (0x01, 0x02, 0x10, 0x80, 0xFF):
             damaged = bytearray(original)
             damaged[at] ^= change
@@ -96,7 +96,9 @@ def test_a_truncated_trace_is_found(whole: Path, reader: ReadingProcess, tmp_pat
 
 @FILES
 @given(st.binary(min_size=1, max_size=9000))
-def test_bytes_behind_the_trace_have_no_effect(whole: Path, reader: ReadingProcess, tmp_path: Path, more: bytes) -> None:
+def test_bytes_behind_the_trace_have_no_effect(
+    whole: Path, reader: ReadingProcess, tmp_path: Path, more: bytes
+) -> None:
     (tmp_path / "long.db").write_bytes(whole.read_bytes() + more)
     assert reader.ask(tmp_path / "long.db") == f"ok {reading.everything(str(whole))}"
 

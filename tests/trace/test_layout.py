@@ -14,9 +14,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 import pytest
-
 from retroscope.trace import Kind, layout, open_trace, stream, values
 from retroscope.trace.encoding import encode_value
+
 from tests.trace.making import make_trace, sample_records
 
 LAYOUTS = {1: "a7107f71ba4433dd9f3068e44aa4bf9b"}

@@ -10,7 +10,6 @@ import lmdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from retroscope.trace.errors import NotATrace, TraceError
 from retroscope.trace.pages import PageFile
 
@@ -48,7 +47,10 @@ def read(path: Path, names: list[bytes]) -> Contents:
         os.close(descriptor)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
 @given(CONTENTS)
 def test_it_reads_what_lmdb_wrote(tmp_path: Path, contents: Contents) -> None:
     path = tmp_path / "any.db"

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from retroscope.trace import Kind, NoTrace, WrongPython, open_trace
+from retroscope.trace import DamagedTrace, Kind, NoTrace, WrongPython, open_trace
 from retroscope.trace.encoding import encode_value
 from retroscope.trace.stream import encode_record
+
 from tests.trace.making import FACTS, RECORDING, SOURCE, begin, make_trace, sample_records, source_record
 
 
@@ -87,7 +87,8 @@ def test_output_and_turns(path: Path) -> None:
 
 def test_sources_are_kept_once_and_by_content(path: Path) -> None:
     large = b"x = 1\n" * 100_000
-    make_trace(path, [source_record("/a.py", SOURCE), source_record("/b.py", large), source_record("/a.py", b"y = 2\n")])
+    files = [("/a.py", SOURCE), ("/b.py", large), ("/a.py", b"y = 2\n")]
+    make_trace(path, [source_record(name, content) for name, content in files])
     with open_trace(path) as trace:
         assert [source.path for source in trace.sources()] == ["/a.py", "/b.py", "/a.py"]
         assert trace.source("/a.py") == SOURCE
@@ -99,7 +100,7 @@ def test_sources_are_kept_once_and_by_content(path: Path) -> None:
 
 def test_a_source_that_is_not_what_it_says_is_found(path: Path) -> None:
     make_trace(path, [encode_record(Kind.SOURCE, encode_value(("/a.py", SOURCE, bytes(16))))])
-    with open_trace(path) as trace, pytest.raises(Exception, match="source of /a.py"):
+    with open_trace(path) as trace, pytest.raises(DamagedTrace, match=r"source of /a\.py"):
         trace.source("/a.py")
 
 

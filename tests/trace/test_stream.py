@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from retroscope.recorder import _core
 from retroscope.trace.layout import OUTPUT_ENTRY, SWITCH_ENTRY
 from retroscope.trace.stream import KIND_NAMES, Kind, RecordScanner, encode_record
+
 from tests.trace.making import sample_records
 
 RECORDS = st.lists(

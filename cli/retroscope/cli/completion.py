@@ -1,4 +1,7 @@
-"""`scope completion bash|zsh|fish`: scripts that complete commands, options and files, made from the commands themselves."""
+"""`scope completion bash|zsh|fish`: scripts that complete commands, options and files.
+
+They are made from the commands themselves, so they cannot miss an option.
+"""
 
 from __future__ import annotations
 
@@ -89,9 +92,8 @@ def bash(options: dict[str, list[str]]) -> str:
 
 
 def zsh(options: dict[str, list[str]]) -> str:
-    cases = "\n".join(
-        f"        {command}) options=({' '.join(words)}) ;;" for command, words in options.items() if command != "completion"
-    )
+    others = [(command, words) for command, words in options.items() if command != "completion"]
+    cases = "\n".join(f"        {command}) options=({' '.join(words)}) ;;" for command, words in others)
     descriptions = "\n".join(f"        '{command}:{COMMANDS[command].summary}'" for command in options)
     return ZSH.format(descriptions=descriptions, cases=cases)
 

@@ -74,7 +74,8 @@ def native_core() -> str:
         from retroscope.recorder import _core
     except ImportError as error:
         raise Missing(
-            f"the native core cannot be loaded ({error})", "install Retroscope again: pip install --force-reinstall retroscope"
+            f"the native core cannot be loaded ({error})",
+            "install Retroscope again: pip install --force-reinstall retroscope",
         ) from error
     return os.path.basename(_core.__file__ or "built in")
 
@@ -121,7 +122,8 @@ def pidfd() -> str:
     try:
         os.close(os.pidfd_open(os.getpid()))
     except OSError as error:
-        raise Missing(f"pidfd_open fails ({error.strerror})", "use Linux 5.3 or later, and allow it in the sandbox") from error
+        remedy = "use Linux 5.3 or later, and allow it in the sandbox"
+        raise Missing(f"pidfd_open fails ({error.strerror})", remedy) from error
     return "pidfd_open works"
 
 

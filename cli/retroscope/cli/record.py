@@ -110,7 +110,7 @@ def _options(kind: str, target: str, line: _Words, found: dict[str, object]) -> 
     if kind == "script" and target == "-":
         raise UsageError("a program on standard input cannot be recorded; save it in a file first")
     if kind == "script" and os.path.basename(target).startswith("python") and not os.path.exists(target):
-        raise UsageError(f"leave out {target!r}: scope record runs the program by itself, for example scope record app.py")
+        raise UsageError(f"leave out {target!r}: the program follows at once, as in `scope record app.py`")
     return RecordOptions(
         kind, target, line.rest(), trace=str(found["trace"]), chaos=bool(found["chaos"]), quiet=bool(found["quiet"])
     )

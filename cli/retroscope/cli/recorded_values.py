@@ -17,7 +17,7 @@ from retroscope.trace.values import (
 MOST_TEXT = 160  # characters of a rendering in a line
 MOST_ITEMS = 1000  # of a container in JSON
 _MOST_DEPTH = 40
-_BRACKETS = {tuple: "()", list: "[]", set: "{}", frozenset: "{}", dict: "{}"}
+_BRACKETS: dict[type, str] = {tuple: "()", list: "[]", set: "{}", frozenset: "{}"}
 
 
 class Renderer:

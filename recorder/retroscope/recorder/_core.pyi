@@ -45,3 +45,34 @@ def control_end(status: int, uncaught: str | None, exception: BaseException | No
 
 def control_diverged(text: str, /) -> NoReturn:
     """The replay cannot go on; the text is shown as it is."""
+
+# --- the drain's end of the ring: the launcher's process only (consumer.c, scan.c) ---
+
+class RingConsumer:
+    """The reading end of a ring; from now on the producer knows this process as its consumer."""
+
+    head: int
+    """Bytes published so far."""
+    commit: int
+    """Bytes up to the end of the last complete record."""
+    tail: int
+    """Bytes taken so far."""
+    producer_state: int
+    """0 not started, 1 recording, 2 closed, 3 gave up."""
+
+    def __init__(self, fd: int) -> None: ...
+    def take(self, most: int, /) -> bytes:
+        """Up to `most` bytes (-1: all), taken out of the ring."""
+
+    def refuse(self) -> None:
+        """Tells the producer to stop recording: nothing more can be stored."""
+
+class RecordScanner:
+    """Finds the records of a stream fed to it piece by piece; see `retroscope.trace.stream.RecordScanner`."""
+
+    records: int
+    """Complete records seen."""
+    complete: int
+    """Offset in the stream behind the last complete record."""
+
+    def feed(self, data: bytes, /) -> tuple[list[tuple[int, int, int, int, bytes]], bytes, bytes, int, int]: ...

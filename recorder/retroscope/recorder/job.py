@@ -8,7 +8,7 @@ whole group, as `timeout` does, reaches the program twice: nothing tells the two
 from __future__ import annotations
 
 import os
-from _signal import (
+from _signal import (  # type: ignore[import-not-found]  # the signal module would import enum
     SIG_BLOCK,
     SIG_IGN,
     SIG_SETMASK,
@@ -61,7 +61,7 @@ class Job:
         before: dict[int, object] = {}
         for number, handler in handlers.items():
             if getsignal(number) != SIG_IGN:  # ignored from the beginning, as under nohup: so it stays, for both
-                before[number] = set_handler(number, handler)  # type: ignore[arg-type]
+                before[number] = set_handler(number, handler)
         return before
 
     def _pass_on(self, number: int, frame: object) -> None:
@@ -85,7 +85,7 @@ class Job:
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         for number, handler in self._before.items():
             if number in (SIGCHLD, *_PASSED_ON):
-                set_handler(number, handler)  # type: ignore[arg-type]
+                set_handler(number, handler)
         _, status = os.waitpid(self.pid, 0)
         if os.WIFSIGNALED(status):
             return "signal", os.WTERMSIG(status)

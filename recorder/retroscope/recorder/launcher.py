@@ -17,6 +17,7 @@ from retroscope.trace.claim import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from retroscope.recorder._core import RingConsumer
     from retroscope.recorder.drain import Drain
 
 
@@ -65,7 +66,7 @@ def record(options: RecordOptions) -> int:
     return number if ended == "exited" else 128 + number
 
 
-def _store(job: Job, consumer: object, claim: Claim, launch: Launch, started: float) -> Drain | None:
+def _store(job: Job, consumer: RingConsumer, claim: Claim, launch: Launch, started: float) -> Drain | None:
     """Drains until the program is dead; None when storing could not even begin."""
     try:
         from retroscope.recorder.drain import Drain
@@ -74,7 +75,7 @@ def _store(job: Job, consumer: object, claim: Claim, launch: Launch, started: fl
         drain.run(job.descriptor)
     except Exception as error:
         # Whatever fails here is our misfortune, not the program's: it goes on, unrecorded, and we say so.
-        consumer.refuse()  # type: ignore[attr-defined]
+        consumer.refuse()
         _confess(error)
         claim.release()
         return None

@@ -16,10 +16,10 @@ from retroscope.trace.layout import FORMAT, FORMAT_MAGIC, KEY_FORMAT, META, OLDE
 from retroscope.trace.pages import PageFile
 
 
-def check_format(pages: PageFile, meta: dict[bytes, object]) -> None:
+def check_format(pages: PageFile, meta: dict[bytes, bytes]) -> None:
     """Raises unless `meta`, the table of that name, belongs to a trace that this version reads."""
     stored = meta.get(KEY_FORMAT)
-    if not isinstance(stored, bytes):
+    if stored is None:
         raise NotATrace(pages.name, "it is an LMDB database of something else")
     body = unframe(META, KEY_FORMAT, stored)
     if body is None or len(body) < FORMAT.size:
@@ -38,9 +38,8 @@ def is_being_written(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return True
-        return False  # a file system without locks: nobody can say, and a writer would have failed too
+        # Otherwise the file system has no locks: nobody can say, and a writer holds none either.
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     return False
 
@@ -60,7 +59,7 @@ class Claim:
         except OSError as error:
             raise RefusedPath(path, f"cannot be written ({_reason(error)})") from error
         self.settled = False
-        try:
+        try:  # noqa: SIM105 - contextlib takes a millisecond to import
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             pass  # a file system without locks: the trace then never shows as being written
@@ -102,7 +101,7 @@ def _check_replaceable(path: str, final: str) -> None:
 def _is_ours(descriptor: int, path: str) -> bool:
     pages = PageFile(descriptor, path)
     try:
-        check_format(pages, dict(pages.table(META)))
+        check_format(pages, pages.table(META))
     except (FutureTrace, OldTrace):
         return True
     except (NotATrace, DamagedTrace):

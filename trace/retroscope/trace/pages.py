@@ -174,7 +174,7 @@ class PageFile:
 
     def names(self) -> set[bytes]:
         """The names of the databases that there are."""
-        return set(self._steady(lambda newest: self.tables(newest)))
+        return set(self._steady(self.tables))
 
     def _consistent(self, name: bytes, take: Callable[[bytes | Place], _T]) -> dict[bytes, _T]:
         def entries(newest: Snapshot) -> dict[bytes, _T]:

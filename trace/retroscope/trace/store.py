@@ -10,7 +10,6 @@ import errno
 import os
 
 import lmdb
-
 from retroscope.trace.encoding import encode_value
 from retroscope.trace.layout import KEY_STATE, META, frame
 

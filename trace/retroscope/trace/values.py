@@ -10,6 +10,7 @@ import datetime
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 MOST_DEPTH = 400  # nesting, as in recorder/native-core/decode.c
 MOST_PICKLE_READ = 1 << 20  # bytes of a pickle that are looked through for names
@@ -106,8 +107,8 @@ def pickle_names(data: bytes, most: int = 8) -> tuple[str, ...]:
                 names.append(name)
             if len(names) >= most:
                 break
-    except Exception:  # noqa: BLE001,S110 - whatever a hostile pickle provokes: the names found so far are the answer
-        pass
+    except Exception:  # whatever a hostile pickle provokes: the names found so far are the answer
+        return tuple(names)
     return tuple(names)
 
 
@@ -168,7 +169,7 @@ class Decoder:
         open_containers.append((build, count, []))
         return _OPENED
 
-    def unpack(self, form: struct.Struct) -> tuple[object, ...]:
+    def unpack(self, form: struct.Struct) -> tuple[Any, ...]:
         if len(self.data) - self.at < form.size:
             raise MalformedValue("a value is cut short")
         fields = form.unpack_from(self.data, self.at)
@@ -259,7 +260,7 @@ _SCALARS: dict[int, Callable[[Decoder], object]] = {
     ord("i"): lambda decoder: decoder.unpack(_I64)[0],
     ord("I"): lambda decoder: int.from_bytes(decoder.span(), "little", signed=True),
     ord("f"): lambda decoder: decoder.unpack(_F64)[0],
-    ord("c"): lambda decoder: complex(*decoder.unpack(_COMPLEX)),  # type: ignore[arg-type]
+    ord("c"): lambda decoder: complex(*decoder.unpack(_COMPLEX)),
     ord("s"): Decoder.text,
     ord("b"): Decoder.span,
     ord("B"): lambda decoder: bytearray(decoder.span()),

@@ -215,10 +215,11 @@ class TraceWriter:
         """
         if stopped is None:
             self.commit()
-        state = {"state": "stopped" if stopped else "complete", "reason": stopped, "time": time.time()}
+        outcome = "stopped" if stopped else "complete"
+        state: dict[object, object] = {"state": outcome, "reason": stopped, "time": time.time()}
         try:
             if self.begun:
-                self._store.last_commit([process.entry(ahead=False) for process in self._processes], dict(state))
+                self._store.last_commit([process.entry(ahead=False) for process in self._processes], state)
         finally:
             self._store.close()
             self._claim.release()
