@@ -78,7 +78,8 @@ class Timeline:
         self._motion.on_leg = self._on_leg
         self.warning = self._motion.warning
         """What a person should know about this replay, for example that it is not sealed; mostly empty."""
-        self._entry = Tick(1)
+        self.entry = Tick(1)
+        """The first line of the program's own code."""
         self.moving = False
         """Whether a motion is under way that `interrupt` would end."""
         try:
@@ -266,7 +267,7 @@ class Timeline:
         stopped = self._motion.forward(Search(Want.LINE | Want.VISIBLE))
         if stopped.reason is Reason.END:
             return self._ended(stopped)
-        self._entry = Tick(stopped.tick)
+        self.entry = Tick(stopped.tick)
         return self._moment(StopReason.ENTRY)
 
     def _go(self, tick: Tick, reason: StopReason = StopReason.GOTO, text: str = "") -> Moment:
@@ -327,7 +328,7 @@ class Timeline:
                 return moment
         if failure is not None:
             return self._raised_at(Tick(failure), "raised here and never caught")
-        first = self._entry if bound > self._entry else Tick(1)
+        first = self.entry if bound > self.entry else Tick(1)
         return self._go(first, StopReason.BEGINNING, "the recording begins here")
 
     def _accept(self, matches: list[Match], plain: StopReason) -> Moment | None:
