@@ -177,7 +177,8 @@ static bool take_request(enum stop_reason reason, const char *text)
     }
     if (op != OP_BREAKPOINTS ||
         !search_set_breakpoints(request + sizeof(message_head), (size_t)n - sizeof(message_head)))
-        control_fatal("The replay process was sent a request that it does not understand (operation %u, %zd bytes).", op, n);
+        control_fatal("The replay process was sent a request that it does not understand (operation %u, %zd bytes).",
+                      op, n);
     return false;
 }
 

@@ -74,11 +74,11 @@ void look_and_exit(int stream, bool with_frame)
     core_looking = 1;
     prctl(PR_SET_PDEATHSIG, SIGKILL);  /* it may wait for ever in C code, where no controller's end is noticed */
     ticks_hide();
-    core_hide();  /* the inspector's own reads and writes are real; what the user evaluates is shown by it */
     limit_memory();
     limit_time();
     if (!frames_gil_held())
         PyGILState_Ensure();
+    core_hide();  /* the inspector's own reads and writes are real; what the user evaluates is shown by it */
     PyErr_Clear();
     frames_give_room();
     PyObject *frame = with_frame ? frames_object() : NULL;

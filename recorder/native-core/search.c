@@ -7,23 +7,23 @@
 
 #include <string.h>
 
-bool search_functions;
+bool search_starts;
 search_request search_current;
 
 static uint64_t began_at;
-static const frame *entered;  /* a frame of a function with a breakpoint, until its first line event */
+static const frame *entered;  /* the frame that has just begun, until its first line event */
 
 /* --- what was found --------------------------------------------------------------------------------------- */
 
 static search_match found[SEARCH_KEPT];
 static uint64_t found_count;
 
-static void add_match(uint32_t kind, uint32_t breakpoint, const frame *f)
+static void add_match(uint32_t kind, uint32_t detail, const frame *f)
 {
     search_match *m = &found[found_count++ % SEARCH_KEPT];
     m->tick = ticks_now;
     m->kind = kind;
-    m->breakpoint = breakpoint;
+    m->detail = detail;
     m->depth = frames_depth(f, ticks_now);
     m->thread = core_thread;
 }
@@ -53,7 +53,7 @@ static breakpoint breakpoints[BREAKPOINTS];
 static uint32_t breakpoint_count;
 static char breakpoint_text[TEXT_BYTES];
 static uint64_t lines[65536 / 64];  /* bit (line & 0xFFFF) set: some breakpoint may be on such a line */
-static bool any_line;
+static bool any_line, any_function;
 
 static uint32_t take_u32(const char **p)
 {
@@ -103,7 +103,7 @@ bool search_set_breakpoints(const char *body, size_t size)
     if (!check_breakpoints(p, end, n))
         return false;
     memset(lines, 0, sizeof lines);
-    search_functions = any_line = false;
+    any_function = any_line = false;
     entered = NULL;
     breakpoint_count = n;
     char *text = breakpoint_text;
@@ -117,7 +117,7 @@ bool search_set_breakpoints(const char *body, size_t size)
             lines[(b->line & 0xFFFF) / 64] |= (uint64_t)1 << (b->line & 63);
             any_line = true;
         } else {
-            search_functions = true;
+            any_function = true;
         }
     }
     return true;
@@ -146,15 +146,9 @@ static bool names_function(const breakpoint *b, PyCodeObject *code)
     return message_str_is(code->co_qualname, colon + 1, b->size - stem - 1) && is_file_stem(code, b->text, stem);
 }
 
-void search_enter(PyCodeObject *code, const frame *f)
+void search_enter(const frame *f)
 {
-    entered = NULL;
-    for (uint32_t i = 0; i < breakpoint_count; i++) {
-        if (breakpoints[i].kind == KIND_FUNCTION && names_function(&breakpoints[i], code)) {
-            entered = f;
-            return;
-        }
-    }
+    entered = f;
 }
 
 static bool is_hit(const breakpoint *b, PyCodeObject *code, uint32_t line, bool entering)
@@ -164,13 +158,11 @@ static bool is_hit(const breakpoint *b, PyCodeObject *code, uint32_t line, bool 
     return b->line == line && message_str_is(code->co_filename, b->text, b->size);
 }
 
-static bool match_breakpoints(PyCodeObject *code, uint32_t line, const frame *f)
+static bool match_breakpoints(PyCodeObject *code, uint32_t line, const frame *f, bool entering)
 {
-    bool entering = entered && entered == f;
-    entered = NULL;
     bool here = lines[(line & 0xFFFF) / 64] >> (line & 63) & 1;
     bool any = false;
-    if (!here && !entering)
+    if (!here && !(entering && any_function))
         return false;
     for (uint32_t i = 0; i < breakpoint_count; i++) {
         if (is_hit(&breakpoints[i], code, line, entering)) {
@@ -189,12 +181,13 @@ void search_begin(const search_request *request)
     found_count = 0;
     began_at = ticks_now;
     entered = NULL;
+    search_starts = request->want & WANT_DEPTH || (request->want & WANT_BREAKPOINT && any_function);
 }
 
 bool search_every_line(void)
 {
     uint32_t want = search_current.want;
-    return want & (WANT_DEPTH | WANT_LINE) || (want & WANT_BREAKPOINT && (any_line || search_functions));
+    return want & (WANT_DEPTH | WANT_LINE) || (want & WANT_BREAKPOINT && (any_line || any_function));
 }
 
 static bool is_sought_thread(void)
@@ -202,13 +195,13 @@ static bool is_sought_thread(void)
     return !search_current.thread || search_current.thread == core_thread;
 }
 
-static bool match_line(PyCodeObject *code, const frame *f)
+static bool match_line(PyCodeObject *code, const frame *f, bool entering)
 {
     uint32_t want = search_current.want;
     if (want & WANT_VISIBLE && !code_is_visible(code))
         return false;
     if (want & WANT_DEPTH && frames_depth(f, ticks_now) <= search_current.max_depth)
-        add_match(WANT_DEPTH, 0, f);
+        add_match(WANT_DEPTH, entering, f);
     else if (want & WANT_LINE)
         add_match(WANT_LINE, 0, f);
     else
@@ -222,10 +215,12 @@ bool search_line(PyCodeObject *code, int line)
         return false;
     bool any = false;
     const frame *f = frames_current();
+    bool entering = entered && entered == f;
+    entered = NULL;
     if (search_current.want & WANT_BREAKPOINT)
-        any = match_breakpoints(code, (uint32_t)line, f);
+        any = match_breakpoints(code, (uint32_t)line, f, entering);
     if (search_current.want & (WANT_DEPTH | WANT_LINE))
-        any |= match_line(code, f);
+        any |= match_line(code, f, entering);
     return any && search_current.action == ACTION_STOP;
 }
 

@@ -31,16 +31,17 @@ typedef struct {
     uint32_t want, max_depth, action, thread;
 } search_request;
 
-/* As it goes over the wire. `kind` is the one bit of search_want that matched. */
+/* As it goes over the wire. `kind` is the one bit of search_want that matched. `detail`: of WANT_BREAKPOINT its id;
+ * of WANT_DEPTH whether this is the first line of its frame; else 0. */
 typedef struct {
     uint64_t tick;
-    uint32_t kind, breakpoint, depth, thread;
+    uint32_t kind, detail, depth, thread;
 } search_match;
 
 #define SEARCH_KEPT 64
 
-/* Whether function breakpoints are sought: entries of functions must then be told to search_enter. */
-extern bool search_functions;
+/* Whether the beginning of every frame must be told to search_enter. */
+extern bool search_starts;
 
 /* The request of the RUN in progress. */
 extern search_request search_current;
@@ -58,7 +59,7 @@ bool search_line(PyCodeObject *code, int line);
 bool search_raise(const frame *f);
 
 /* `f` was entered for the first time; its first line event is to come. */
-void search_enter(PyCodeObject *code, const frame *f);
+void search_enter(const frame *f);
 
 /* Replaces the breakpoints by those of a BREAKPOINTS message (after its header); false if it is malformed or
  * does not fit, nothing is changed then. */

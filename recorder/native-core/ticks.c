@@ -102,11 +102,11 @@ static PyObject *on_line(PyObject *Py_UNUSED(self), PyObject *const *args, size_
     Py_RETURN_NONE;
 }
 
-static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(n),
+static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
                           PyObject *Py_UNUSED(names))
 {
-    if (search_functions && !ticks_hidden)
-        search_enter((PyCodeObject *)args[0], frames_current());
+    if (search_starts && !ticks_hidden)
+        search_enter(frames_current());
     Py_RETURN_NONE;
 }
 
@@ -213,10 +213,10 @@ static int on_event(PyObject *Py_UNUSED(object), PyFrameObject *frame_object, in
         if (!ticks_hidden && ++ticks_now >= wake_at)
             look_closer(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
     } else if (what == PyTrace_CALL) {
-        if (search_functions && !ticks_hidden) {
+        if (search_starts && !ticks_hidden) {
             const frame *f = frames_current();
             if (frames_starting(f))
-                search_enter(frames_code(f), f);
+                search_enter(f);
         }
     } else if (what == PyTrace_EXCEPTION) {
         exception_event(PyTuple_GET_ITEM(arg, 1), PyTuple_GET_ITEM(arg, 2));

@@ -3,6 +3,7 @@
 #include "message.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PREFIXES 64
@@ -17,8 +18,35 @@ static struct {
 static size_t prefix_count;
 static char prefix_bytes[PREFIX_BYTES];
 
-/* The co_filename object of the one code that has a name in angle brackets and is the user's own: that of -c. */
-static PyObject *shown_file;
+/* The code that is the user's own though its file has a name in angle brackets, that of -c: the program and all code
+ * inside it, sorted. The program is kept, and it keeps the others. */
+#define SHOWN_CODES 8192
+static PyCodeObject *shown_program;
+static PyCodeObject *shown_codes[SHOWN_CODES];
+static size_t shown_count;
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t left = (uintptr_t)*(PyCodeObject *const *)a, right = (uintptr_t)*(PyCodeObject *const *)b;
+    return left < right ? -1 : left > right;
+}
+
+static void show_with_inner(PyCodeObject *code)
+{
+    if (shown_count == SHOWN_CODES)
+        return;
+    shown_codes[shown_count++] = code;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(code->co_consts); i++) {
+        PyObject *inner = PyTuple_GET_ITEM(code->co_consts, i);
+        if (PyCode_Check(inner))
+            show_with_inner((PyCodeObject *)inner);
+    }
+}
+
+static bool is_shown(PyCodeObject *code)
+{
+    return shown_count && bsearch(&code, shown_codes, shown_count, sizeof code, by_address);
+}
 
 static bool under_prefix(const char *path, size_t size)
 {
@@ -62,17 +90,15 @@ static void forget_all(void)
 bool code_is_visible(PyCodeObject *code)
 {
     PyObject *name = code->co_filename;
-    if (name == shown_file)
-        return true;
     size_t slot = (size_t)((uintptr_t)name >> 4) * 0x9E3779B97F4A7C15u >> 54;
     if (cache[slot].name == name && message_str_is(name, cache_bytes + cache[slot].at, cache[slot].size))
-        return cache[slot].visible;
+        return cache[slot].visible || is_shown(code);
     char path[PATH_BYTES];
     message text = message_in(path, sizeof path);
     message_add_str(&text, name);
     bool visible = decide(path, text.size);
     if (text.cut)
-        return visible;
+        return visible || is_shown(code);
     if (text.size > CACHE_BYTES - cache_used)
         forget_all();
     memcpy(cache_bytes + cache_used, path, text.size);
@@ -81,7 +107,7 @@ bool code_is_visible(PyCodeObject *code)
     cache[slot].size = (uint32_t)text.size;
     cache[slot].visible = visible;
     cache_used += (uint32_t)text.size;
-    return visible;
+    return visible || is_shown(code);
 }
 
 /* --- for Python ------------------------------------------------------------------------------------------ */
@@ -116,7 +142,10 @@ static PyObject *show_code(PyObject *Py_UNUSED(module), PyObject *code)
 {
     if (!PyCode_Check(code))
         return PyErr_Format(PyExc_TypeError, "not a code object");
-    Py_XSETREF(shown_file, Py_NewRef(((PyCodeObject *)code)->co_filename));
+    Py_XSETREF(shown_program, (PyCodeObject *)Py_NewRef(code));
+    shown_count = 0;
+    show_with_inner(shown_program);
+    qsort(shown_codes, shown_count, sizeof *shown_codes, by_address);
     Py_RETURN_NONE;
 }
 
@@ -130,7 +159,7 @@ static PyObject *is_visible(PyObject *Py_UNUSED(module), PyObject *code)
 static PyMethodDef functions[] = {
     {"set_library_prefixes", set_library_prefixes, METH_O,
      "set_library_prefixes(folders): code of files below these is not the user's own."},
-    {"show_code", show_code, METH_O, "show_code(code): it is the user's own, whatever its file is called."},
+    {"show_code", show_code, METH_O, "show_code(code): it and the code inside it is the user's own, whatever its file is called."},
     {"is_visible", is_visible, METH_O, "is_visible(code) -> bool: whether it is the user's own code."},
     {0},
 };

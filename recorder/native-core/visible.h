@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-/* Decided by co_filename alone; "<string>" and "<stdin>" are visible, other names in angle brackets that say
- * "frozen" are not. Allocates nothing. */
+/* Decided by co_filename. A name in angle brackets is text that a library made, or frozen, and not the user's own but
+ * for the program that Python was told to show (-c). Allocates nothing. */
 bool code_is_visible(PyCodeObject *code);
 
 int visible_register(PyObject *module);

@@ -116,12 +116,12 @@ class Process:
 class Debuggee(Process):
     """The first process, started and READY."""
 
-    def __init__(self, program: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, program: Path, *arguments: str, before: tuple[str, ...] = (), **environment: str) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(60)
         with theirs:
             self.popen = subprocess.Popen(
-                [sys.executable, str(HERE / "debuggee.py"), str(theirs.fileno()), str(program), *arguments],
+                [*before, sys.executable, str(HERE / "debuggee.py"), str(theirs.fileno()), str(program), *arguments],
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", **environment},
             )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.native.driving import END, SEALED, Debuggee
+from tests.native.driving import END, HERE, READY, SEALED, Debuggee
 
 HEAD = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 
@@ -45,6 +46,9 @@ def run(tmp_path: Path, statement: str, head: str = HEAD) -> tuple[int, str]:
         ("libc.kill(PID, 9)", "kill()"),
         ("libc.ptrace(16, PID, 0, 0)", "ptrace()"),
         ("libc.syscall(ctypes.c_long(437), -100, b'TARGET', None, ctypes.c_long(0))", 'openat2("TARGET")'),
+        ("libc.syscall(ctypes.c_long(57))", "fork()"),
+        ("libc.prlimit(PID, 7, None, None)", "prlimit64()"),
+        ("libc.fcntl(0, 8, PID)", "fcntl()"),
         ("libc.setuid(1)", "setuid()"),
         ("libc.personality(0)", "personality()"),
         ("libc.ioctl(0, ctypes.c_ulong(0x5412), b'x')", "ioctl()"),
@@ -76,6 +80,8 @@ def test_what_reaches_outside_is_refused_and_named(tmp_path: Path, statement: st
         "assert libc.getpid() > 0 and libc.dup(0) > 0",
         "assert bytearray(1 << 26)",
         "assert libc.prctl(15, b'name', 0, 0, 0) == 0",
+        "assert __import__('resource').getrlimit(7)[0] > 0",
+        "assert libc.syscall(ctypes.c_long(463)) == -1 and ctypes.get_errno() == 38",
     ],
 )
 def test_reading_and_computing_go_on(tmp_path: Path, statement: str) -> None:
@@ -115,6 +121,15 @@ def test_a_seal_inside_a_call_that_gave_up_the_gil(tmp_path: Path) -> None:
     with Debuggee(program) as debuggee:
         assert debuggee.run().reason == SEALED
         assert debuggee.look("data, sorted(data, key=lambda n: -n)") == "([1, 2], [2, 1])"
+
+
+def test_without_seccomp_it_says_so_and_goes_on(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("done = True\n")
+    with Debuggee(program, before=(sys.executable, str(HERE / "without_seccomp.py"))) as debuggee:
+        assert debuggee.ready.reason == READY
+        assert "not sealed" in debuggee.ready.text
+        assert debuggee.run().reason == END
 
 
 def test_our_own_hidden_code_is_refused_without_a_stop(tmp_path: Path) -> None:

@@ -90,8 +90,11 @@ def test_all_visible_lines_are_found_and_the_last_are_reported(mixed: list[Event
 
 
 def test_stepping_visits_every_visible_line(mixed: list[Event], debuggee: Debuggee) -> None:
-    ticks = [debuggee.run(want=LINE | VISIBLE).tick for _ in mixed]
-    assert ticks == [event.tick for event in mixed]
+    below = base(debuggee)
+    stops = [debuggee.run(want=LINE | VISIBLE) for _ in mixed]
+    assert [(s.tick, s.depth - below, s.matches[0].depth - below) for s in stops] == [
+        (e.tick, e.depth, e.depth) for e in mixed
+    ]
     assert debuggee.run(want=LINE | VISIBLE).reason == END
 
 

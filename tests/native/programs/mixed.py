@@ -64,6 +64,69 @@ def attempts():
     return failures
 
 
+class Chain:
+    def __init__(self, n, source):
+        self.inner = Chain(n - 1, source) if n else None
+        self.seen = next(source, None), next(source, None)
+
+    def __iter__(self):
+        yield self.seen
+        if self.inner:
+            yield from self.inner
+
+    def __len__(self):
+        return 1 + (len(self.inner) if self.inner else 0)
+
+    @property
+    def depth(self):
+        return 0 if self.inner is None else self.inner.depth + 1
+
+
+def bounce(source, n):
+    return (next(source, 0), bounce(source, n - 1)) if n else next(source, 0)
+
+
+async def inner(n):
+    await Tick()
+    return n
+
+
+async def middle(n):
+    return await inner(n) + await inner(n)
+
+
+class Tick:
+    def __await__(self):
+        yield self
+
+
+async def numbers(n):
+    for i in range(n):
+        yield await inner(i)
+
+
+async def outer():
+    found = [await middle(2)]
+    async for n in numbers(3):
+        found.append(n)
+    return found
+
+
+def drive(coroutine):
+    steps = 0
+    try:
+        while True:
+            coroutine.send(None)
+            steps += 1
+    except StopIteration as end:
+        return steps, end.value
+
+
+source = (n * n for n in range(40))
+chain = Chain(4, source)
+chained = list(chain), len(chain), chain.depth, bool(chain)
+bounced = bounce(source, 3), next(source), (lambda: next(source))(), next(source)
+steps, awaited = drive(outer())
 total = 0
 for i in range(6):
     total += fib(i)
