@@ -67,7 +67,7 @@ class Run:
                     found.append(Match(tick, Want.BREAKPOINT, entry.id, line.depth, line.thread))
         shown = line.visible or not want & Want.VISIBLE
         if shown and want & Want.SHALLOW and line.depth <= max_depth:
-            found.append(Match(tick, Want.SHALLOW, 0, line.depth, line.thread))
+            found.append(Match(tick, Want.SHALLOW, self.enters(tick), line.depth, line.thread))
         elif shown and want & Want.LINE:
             found.append(Match(tick, Want.LINE, 0, line.depth, line.thread))
         return found

@@ -21,6 +21,7 @@ class Event:
     function: str
     line: int
     depth: int
+    frame: int
     entered: bool
     locals: dict[str, str]
 
@@ -39,6 +40,7 @@ def _plain(value: object) -> str:
 def _observe(path: str) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
     entered: set[FrameType] = set()
+    frames: list[FrameType] = []  # kept alive, so that each has a number of its own
 
     def depth(frame: FrameType | None) -> int:
         count = 0
@@ -51,9 +53,11 @@ def _observe(path: str) -> list[tuple[Any, ...]]:
             return trace
         if event == "call":
             entered.add(frame)
+            if frame not in frames:
+                frames.append(frame)
         if event == "line":
             names = {k: _plain(v) for k, v in frame.f_locals.items()} if frame.f_code.co_name != "<module>" else {}
-            rows.append((frame.f_code.co_qualname, frame.f_lineno, depth(frame), frame in entered, names))
+            rows.append((frame.f_code.co_qualname, frame.f_lineno, depth(frame), frames.index(frame), frame in entered, names))
             entered.discard(frame)
         return trace
 

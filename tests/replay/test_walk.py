@@ -78,9 +78,10 @@ class Model:
 
     def go(self, name: str, at: int) -> int | None:
         depth = self.events[at].depth if at < len(self.events) else 1000
+        frame = self.events[at].frame if at < len(self.events) else -1
         wanted = {
             "step": lambda event: True,
-            "next": lambda event: event.depth <= depth,
+            "next": lambda event: event.depth < depth or event.frame == frame,
             "finish": lambda event: event.depth < depth,
             "run": lambda event: False,
         }[name.removeprefix("reverse_")]

@@ -173,6 +173,17 @@ class Motion:
         process.kill()
         return None
 
+    def begins_frame(self, search: Search) -> bool:
+        """Whether the line of the current tick is the first of its frame, which is of depth `search.max_depth`."""
+        here = self.current
+        if here.over or here.last is None or here.last.depth != search.max_depth or here.tick == 0:
+            return False
+        nearest = self.snapshots.at_or_before(here.tick - 1)
+        alike = Search(Want.SHALLOW, search.max_depth, search.thread)
+        legs = self._scout(nearest.tick, here.tick, alike)
+        last = next((match for leg in reversed(legs) for match in reversed(leg.stopped.matches)), None)
+        return last is not None and last.tick == here.tick and bool(last.detail)
+
     def last_tick_where(self, holds: Callable[[Stopped], bool]) -> int:
         """The last tick at which `holds` is true; it must be true up to some tick and false ever after."""
         while True:

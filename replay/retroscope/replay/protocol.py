@@ -67,11 +67,14 @@ class BadAnswer(Exception):
 
 @dataclass(frozen=True)
 class Match:
-    """One place that a RUN found; `kind` is the one bit of `Want` that matched."""
+    """One place that a RUN found; `kind` is the one bit of `Want` that matched.
+
+    `detail`: the row of a BREAKPOINT; whether a SHALLOW line is the first of its frame.
+    """
 
     tick: int
     kind: int
-    breakpoint: int
+    detail: int
     depth: int
     thread: int
 
@@ -153,7 +156,7 @@ def pack_stopped(stopped: Stopped) -> bytes:
         Op.STOPPED, 0, stopped.reason, stopped.pid, stopped.tick, stopped.input, stopped.depth, stopped.thread,
         stopped.found, len(stopped.matches), len(text),
     )  # fmt: skip
-    rows = (_MATCH.pack(m.tick, m.kind, m.breakpoint, m.depth, m.thread) for m in stopped.matches)
+    rows = (_MATCH.pack(m.tick, m.kind, m.detail, m.depth, m.thread) for m in stopped.matches)
     return head + b"".join(rows) + text
 
 

@@ -312,12 +312,18 @@ class Timeline:
             raised_here = False
             if stopped.reason is Reason.END:
                 return self._end_or_failure(stopped, began)
-            moment = self._accept(list(stopped.matches), plain)
+            matches = list(stopped.matches)
+            if _is_of_another_frame(matches[-1], search):
+                search = replace(search, max_depth=search.max_depth - 1)  # the frame that the user is in has returned
+                matches.pop()
+            moment = self._accept(matches, plain)
             if moment is not None:
                 return moment
 
     def _backward(self, search: Search, plain: StopReason) -> Moment:
         bound = self._motion.bound
+        if search.want & Want.SHALLOW and self._motion.begins_frame(search):
+            search = replace(search, max_depth=search.max_depth - 1)  # what lies before is not of this frame
         failure = self._failure_before(bound)
         places = groupby(self._motion.backward(search, bound), lambda match: match.tick)
         for tick, matches in places:
@@ -350,7 +356,7 @@ class Timeline:
 
     def _may_hit(self, matches: list[Match], tick: Tick) -> bool:
         """Whether a condition holds at `tick`, tried on a process of its own."""
-        if any(each.condition is None for match in matches for each in self._table.of_row(match.breakpoint)):
+        if any(each.condition is None for match in matches for each in self._table.of_row(match.detail)):
             return True
         process = self._motion.stand(tick)
         try:
@@ -360,7 +366,7 @@ class Timeline:
 
     def _hits(self, matches: list[Match], process: ReplayProcess) -> tuple[tuple[int, ...], str]:
         """(numbers of the breakpoints that hold here, what to say about a condition that failed)."""
-        found = [match.breakpoint for match in matches if match.kind == Want.BREAKPOINT]
+        found = [match.detail for match in matches if match.kind == Want.BREAKPOINT]
         asked = [each for row in found for each in self._table.of_row(row)]
         if not any(each.condition for each in asked):
             return tuple(each.id for each in asked), ""
@@ -452,6 +458,11 @@ class Timeline:
         if self._progress and time.monotonic() - self._progress_shown > _PROGRESS_EVERY:
             self._progress_shown = time.monotonic()
             self._progress(Tick(stopped.tick), InputId(stopped.input), InputId(self.recording.inputs))
+
+
+def _is_of_another_frame(match: Match, search: Search) -> bool:
+    """Whether a line is shallow enough only because a new frame took the place of the one that the user is in."""
+    return match.kind == Want.SHALLOW and match.depth == search.max_depth and bool(match.detail)
 
 
 def _condition_holds(process: ReplayProcess, condition: str | None) -> tuple[bool, str | None]:
