@@ -1,6 +1,7 @@
-"""What plain Python says about a program: every line event of its own file, with its locals, taken by sys.settrace.
+"""What plain Python says about a program: every line event of its own file, with its locals.
 
-Run as `python oracle.py PROGRAM`: prints the list in JSON. Knows nothing of Retroscope.
+3.11: taken by sys.settrace; from 3.12 on by sys.monitoring, whose line events differ from those of sys.settrace in
+loops of one line. Run as `python oracle.py PROGRAM`: prints the list in JSON. Knows nothing of Retroscope.
 """
 
 from __future__ import annotations
@@ -8,20 +9,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Event:
-    """One line about to run. `depth` counts all frames below and including this one, from the program's module on."""
+    """One line about to run. `depth` counts all frames from the program's module on; `stack` numbers those of its own
+    file, innermost first, so that no two frames of the run have the same number."""
 
     function: str
     line: int
     depth: int
-    frame: int
+    stack: list[int]
     entered: bool
     locals: dict[str, str]
 
@@ -37,40 +40,80 @@ def _plain(value: object) -> str:
     return repr(value) if type(value) in (int, str, float, bool, type(None), list, dict, tuple) else type(value).__name__
 
 
-def _observe(path: str) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
-    entered: set[FrameType] = set()
-    frames: list[FrameType] = []  # kept alive, so that each has a number of its own
+class Observer:
+    """Takes down the line events of one file."""
 
-    def depth(frame: FrameType | None) -> int:
-        count = 0
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.rows: list[tuple[Any, ...]] = []
+        self._fresh: set[FrameType] = set()
+        self._frames: list[FrameType] = []  # kept alive, so that each has a number of its own
+
+    def entered(self, frame: FrameType) -> None:
+        if frame not in self._frames:
+            self._frames.append(frame)
+            self._fresh.add(frame)
+
+    def line(self, frame: FrameType, line: int) -> None:
+        code = frame.f_code
+        names = {} if code.co_name == "<module>" else {k: _plain(v) for k, v in frame.f_locals.items()}
+        frames = list(self._stack(frame))
+        stack = [self._frames.index(each) for each in frames if each.f_code.co_filename == self.path]
+        self.rows.append((code.co_qualname, line, len(frames), stack, frame in self._fresh, names))
+        self._fresh.discard(frame)
+
+    def _stack(self, frame: FrameType | None) -> Iterator[FrameType]:
         while frame is not None and frame.f_code.co_filename != __file__:
-            count, frame = count + 1, frame.f_back
-        return count
+            yield frame
+            frame = frame.f_back
 
-    def trace(frame: FrameType, event: str, arg: object) -> Any:
-        if frame.f_code.co_filename != path:
-            return trace
-        if event == "call":
-            entered.add(frame)
-            if frame not in frames:
-                frames.append(frame)
-        if event == "line":
-            names = {k: _plain(v) for k, v in frame.f_locals.items()} if frame.f_code.co_name != "<module>" else {}
-            rows.append((frame.f_code.co_qualname, frame.f_lineno, depth(frame), frames.index(frame), frame in entered, names))
-            entered.discard(frame)
-        return trace
+    def trace(self, frame: FrameType, event: str, arg: object) -> Any:
+        if frame.f_code.co_filename == self.path:
+            if event == "call":
+                self.entered(frame)
+            if event == "line":
+                self.line(frame, frame.f_lineno)
+        return self.trace
 
+    def observe_by_trace(self, code: CodeType, namespace: dict[str, Any]) -> None:
+        sys.settrace(self.trace)
+        try:
+            exec(code, namespace)
+        finally:
+            sys.settrace(None)
+
+    def observe_by_monitoring(self, code: CodeType, namespace: dict[str, Any]) -> None:
+        monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        events = monitoring.events
+
+        def on_start(code: CodeType, offset: int) -> None:
+            if code.co_filename == self.path:
+                self.entered(sys._getframe(1))
+
+        def on_line(code: CodeType, line: int) -> None:
+            if code.co_filename == self.path:
+                self.line(sys._getframe(1), line)
+
+        monitoring.use_tool_id(0, "oracle")
+        monitoring.register_callback(0, events.PY_START, on_start)
+        monitoring.register_callback(0, events.LINE, on_line)
+        monitoring.set_events(0, events.PY_START | events.LINE)
+        try:
+            exec(code, namespace)
+        finally:
+            monitoring.set_events(0, 0)
+
+
+def _observe(path: str) -> list[tuple[Any, ...]]:
     code = compile(Path(path).read_text(), path, "exec", dont_inherit=True)
     namespace = {"__name__": "__main__", "__builtins__": __builtins__, "__file__": path}
-    sys.settrace(trace)
+    observer = Observer(path)
+    observe = observer.observe_by_monitoring if sys.version_info >= (3, 12) else observer.observe_by_trace
     try:
-        exec(code, namespace)
-    except Exception:  # the program's own failure belongs to it
-        pass
-    finally:
-        sys.settrace(None)
-    return rows
+        observe(code, namespace)
+    except Exception:
+        pass  # the program's own failure belongs to it
+    return observer.rows
 
 
 if __name__ == "__main__":

@@ -77,15 +77,15 @@ class Model:
         return next((i for i in earlier if wanted(self.events[i]) or self.events[i].line in self.broken), None)
 
     def go(self, name: str, at: int) -> int | None:
-        depth = self.events[at].depth if at < len(self.events) else 1000
-        frame = self.events[at].frame if at < len(self.events) else -1
-        wanted = {
+        stack = self.events[at].stack if at < len(self.events) else []
+        wanted: dict[str, Callable[[Event], bool]] = {
             "step": lambda event: True,
-            "next": lambda event: event.depth < depth or event.frame == frame,
-            "finish": lambda event: event.depth < depth,
+            "next": lambda event: event.stack[0] in stack or not stack,
+            "finish": lambda event: event.stack[0] in stack[1:] or not stack,
             "run": lambda event: False,
-        }[name.removeprefix("reverse_")]
-        return self.before(at, wanted) if name.startswith("reverse_") else self.after(at, wanted)
+        }
+        sought = wanted[name.removeprefix("reverse_")]
+        return self.before(at, sought) if name.startswith("reverse_") else self.after(at, sought)
 
 
 MOTIONS = [way + name for way in ("", "reverse_") for name in ("step", "next", "finish", "run")]
