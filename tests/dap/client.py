@@ -100,6 +100,17 @@ class Client:
             self._events = [one for one in self._events if one not in chosen]
             return "".join(one["body"]["output"] for one in chosen)
 
+    def wait_for_output(self, category: str, text: str) -> None:
+        """Until what has come of one category of output since the last call is `text`; pieces come as they like."""
+        written = ""
+
+        def complete() -> Message | None:
+            nonlocal written
+            written += self.output(category)
+            return {} if written == text else None
+
+        self._await(complete, f"the output {text!r}")
+
     def wait_for_end(self) -> None:
         """Until the adapter has closed its end."""
         self._await(lambda: {} if self._over else None, "the end of the conversation")
@@ -222,7 +233,7 @@ class PortAdapter:
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake_adapter.py")]
 REAL_WITHOUT_CLI = [sys.executable, "-c", "from retroscope.dap_adapter.server import Server; Server().serve_stdio()"]
-REAL = [sys.executable, "-P", "-m", "retroscope.cli", "dap"]
+REAL = [sys.executable, "-m", "retroscope.cli", "dap"]
 
 
 def begin(client: Client, **initialize: Any) -> Message:

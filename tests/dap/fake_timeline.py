@@ -174,6 +174,8 @@ class FakeTimeline:
                 return self._arrive(tick, StopReason.EXCEPTION)
             if wanted and wanted(point) and (point.levels[0].visible or not self.visible_only):
                 return self._arrive(tick, StopReason.STEP)
+            if wanted is None and "FAKE_DEAF" in os.environ:
+                threading.Event().wait()  # a replay that hangs
             if self._interrupted.wait(self.script.pace if wanted is None else 0):
                 return self._arrive(tick, StopReason.INTERRUPTED)
         if direction > 0:

@@ -120,7 +120,7 @@ def test_what_was_raised(failed: Client, orders: Path) -> None:
 
 def test_nothing_was_raised(client: Client, fine: Path) -> None:
     start(client, "launch", program=str(fine))
-    with pytest.raises(Refused, match="no exception was raised at this moment"):
+    with pytest.raises(Refused, match="this moment is no stop at an exception"):
         client.request("exceptionInfo", threadId=1)
 
 

@@ -194,8 +194,7 @@ def test_output_comes_while_the_program_still_runs(client: Client, tmp_path: Pat
     )
     begin(client)
     launch = client.send("launch", program=str(program))
-    while client.output("stdout") != "begun\n":
-        time.sleep(0.01)
+    client.wait_for_output("stdout", "begun\n")
     gate.touch()
     client.answer(launch)
 
@@ -208,8 +207,7 @@ def test_terminate_while_recording_ends_the_program_and_opens_what_was_recorded(
     )
     begin(client)
     launch = client.send("launch", program=str(program))
-    while client.output("stdout") != "serving\n":
-        time.sleep(0.01)
+    client.wait_for_output("stdout", "serving\n")
     client.request("terminate")
     client.answer(launch)
     assert client.output("stdout") == "bye\n"

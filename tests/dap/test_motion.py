@@ -111,6 +111,14 @@ def test_disconnect_does_not_wait_for_a_long_motion(fine: Path) -> None:
         assert time.monotonic() - begun < 3
 
 
+def test_disconnect_does_not_wait_for_a_replay_that_hangs(fine: Path) -> None:
+    with Adapter(FAKE, FAKE_PACE="0.01", FAKE_DEAF="1") as adapter:
+        start(adapter.client, "launch", program=str(fine))
+        adapter.client.request("continue", threadId=1)
+        adapter.client.request("disconnect")
+        assert "did not stop when asked" in adapter.leave()
+
+
 def test_breakpoints_can_be_set_during_a_long_motion(fine: Path) -> None:
     """The motion goes on afterwards, and the new breakpoint stops it."""
     with Adapter(FAKE, FAKE_PACE="0.05") as adapter:

@@ -140,13 +140,14 @@ class Inspection:
         moment = self.moment
         if moment is not None and moment.reason is StopReason.DIVERGED:
             return {"exceptionId": "Diverged", "description": moment.text, "breakMode": "always"}
-        if moment is None or not moment.exception:
-            raise RequestFailed("no exception was raised at this moment")
-        kind, _, message = moment.exception.partition(": ")
+        if moment is None or moment.reason is not StopReason.EXCEPTION:
+            raise RequestFailed("this moment is no stop at an exception")
+        raised = moment.exception or "an exception that the replay cannot show"
+        kind, _, message = raised.partition(": ")
         mode = "always" if self._session.timeline.break_on_raised else "unhandled"
         stack = "".join(_traceback_entry(frame) for frame in reversed(self._session.timeline.stack(moment.thread)))
         details = {"typeName": kind, "fullTypeName": kind, "message": message, "stackTrace": stack}
-        return {"exceptionId": kind, "description": moment.exception, "breakMode": mode, "details": details}
+        return {"exceptionId": kind, "description": raised, "breakMode": mode, "details": details}
 
 
 def _slice(parent: Expandable, arguments: Arguments) -> tuple[int, int | None]:

@@ -181,8 +181,8 @@ class Lifecycle:
         self._session.channel.respond(request)
         return True
 
-    def _leave(self, _request: Request) -> bool:
-        self._session.leave()
+    def _leave(self, request: Request) -> bool:
+        self._session.leave(request)
         return False
 
     def _disconnect(self, _arguments: Arguments) -> Reply:

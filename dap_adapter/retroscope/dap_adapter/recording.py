@@ -20,6 +20,14 @@ OutputSink = Callable[[str, str], None]
 RecordCommand = Callable[[Launch, Path], Sequence[str]]
 """The command line that records a program into a trace file."""
 
+SCOPE = """\
+import sys
+sys.path = [path for path in sys.path if path]
+from retroscope.cli.main import main
+sys.exit(main())
+"""
+"""The command `scope` of any interpreter. Its own path is without the working directory, where a module may lie that is
+called as one of ours; `-P` would do the same, but the recorder hands the interpreter's options on to the program."""
 PIPES_GRACE = 1.0
 """Seconds to wait for the end of the output after the end of the program: a daemon it left behind may hold the pipe."""
 STOP_PATIENCE = 2.0
@@ -27,8 +35,7 @@ STOP_PATIENCE = 2.0
 
 
 def record_command(launch: Launch, trace: Path) -> list[str]:
-    """`-P` keeps the working directory off the path of `scope record` itself; the program gets plain Python's."""
-    return [launch.python, "-P", "-m", "retroscope.cli", "record", "-o", str(trace), *launch.target]
+    return [launch.python, "-c", SCOPE, "record", "-o", str(trace), *launch.target]
 
 
 def run_command(launch: Launch) -> list[str]:

@@ -33,6 +33,10 @@ SERVED_DURING_MOTION = frozenset(
 """Requests a client may send while the program runs, and whose answer it needs before it stops again."""
 
 
+LEAVE_PATIENCE = 5.0
+"""Seconds that a client which wants to leave waits for work that does not let itself be stopped."""
+STUCK = 1
+"""The exit status of an adapter that ended without waiting for its work."""
 STOP_ATTEMPTS = 5
 STOP_INTERVAL = 0.1
 """Seconds between two attempts to stop the work under way; the client's next request is not read meanwhile."""
@@ -119,6 +123,7 @@ class Session:
         """Set as soon as the client asks to leave, or has gone: work under way is being stopped for good."""
         self.over = False
         """Set once the client's leave has been served: nothing more is taken from the queue."""
+        self._finished = threading.Event()
         self._timeline: TimelineApi | None = None
         self._entry: Moment | None = None
         self._handlers: dict[str, Handler] = {}
@@ -181,11 +186,11 @@ class Session:
                     return
                 self._serve(request)
         finally:
-            self.leaving.set()
             timeline, self._timeline = self._timeline, None
             if timeline is not None:
                 timeline.close()
             self.channel.close()
+            self._finished.set()
 
     def serve_what_cannot_wait(self) -> None:
         """Between two stretches of one motion: serves what came first in the queue, as long as it may be served."""
@@ -205,13 +210,26 @@ class Session:
         except NotDap as error:
             print(f"scope dap: the client was cut off: {error}", file=sys.stderr)
         finally:
-            self.leave()
             self._waiting.put(None)
+            self.leave(None)
 
-    def leave(self) -> None:
-        """Stops what is under way, because nobody will look at its result. From the reading thread."""
-        self.leaving.set()
+    def leave(self, request: Request | None) -> None:
+        """Stops what is under way, because nobody will look at its result. From the reading thread.
+
+        A replay that hangs must not keep an editor waiting: after a while `request` is answered and the process ends.
+        """
+        if not self.leaving.is_set():
+            self.leaving.set()
+            threading.Thread(target=self._watch_the_end, args=(request,), name="leaving", daemon=True).start()
         self.interruption.for_good()
+
+    def _watch_the_end(self, request: Request | None) -> None:
+        if self._finished.wait(LEAVE_PATIENCE):
+            return
+        print("scope dap: the work under way did not stop when asked; ending without waiting for it", file=sys.stderr)
+        if request is not None:
+            self.channel.respond(request)
+        os._exit(STUCK)
 
     def _receive(self, request: Request) -> None:
         if not isinstance(request.get("seq"), int) or not isinstance(request.get("command"), str):

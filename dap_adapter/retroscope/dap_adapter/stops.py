@@ -43,7 +43,7 @@ def stopped_body(timeline: TimelineApi, moment: Moment, function_breakpoints: fr
         body["hitBreakpointIds"] = list(moment.breakpoints)
         if function_breakpoints.issuperset(moment.breakpoints):
             body["reason"] = "function breakpoint"
-    spoken = moment.exception if moment.reason is StopReason.EXCEPTION else moment.text
+    spoken = moment.exception or moment.text
     if spoken:
         body["text"] = spoken
     return body
