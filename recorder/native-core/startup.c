@@ -21,7 +21,13 @@
 
 static inline void give_room(int frames)
 {
-    PyThreadState *tstate = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030D0000
+    PyThreadState *tstate = PyThreadState_GetUnchecked();
+#else
+    PyThreadState *tstate = _PyThreadState_UncheckedGet();
+#endif
+    if (!tstate)
+        return; /* the interpreter is gone: this is its end */
 #if PY_VERSION_HEX >= 0x030C0000
     tstate->py_recursion_remaining += frames;
     tstate->c_recursion_remaining += frames;

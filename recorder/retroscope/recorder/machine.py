@@ -89,6 +89,7 @@ def _stream_facts(stream):
         "mode": stream.mode,
         "buffered": raw is not buffer,
         "block": raw._blksize,
+        "position": raw.tell() if raw.seekable() else None,
         "name": raw.name,
         "tty": raw.isatty(),
     }
@@ -166,6 +167,8 @@ def read_program(config):
 
 # --- putting it back
 
+_DESCRIPTOR_AT = 16  # offset of fileio.fd, 3.11 to 3.13, 64-bit
+
 
 def restore(core, facts, replaying):
     if replaying:
@@ -194,8 +197,9 @@ def _make_stream(core, name, facts):
         return None
     import _io
 
-    descriptor = ("stdin", "stdout", "stderr").index(name)
-    raw = _io.FileIO(descriptor, "rb" if name == "stdin" else "wb", closefd=False)
+    mode = "rb" if name == "stdin" else "wb"
+    stand_in = _stand_in(facts["position"], mode)
+    raw = _io.FileIO(stand_in, mode, closefd=False)
     core.set_member(raw, type(raw).__dict__["_blksize"], facts["block"])
     raw.name = facts["name"]
     kind = _io.BufferedReader if name == "stdin" else _io.BufferedWriter
@@ -205,7 +209,20 @@ def _make_stream(core, name, facts):
         facts["line_buffering"], facts["write_through"],
     )  # fmt: skip
     text.mode = facts["mode"]
+    core.poke_int(raw, _DESCRIPTOR_AT, ("stdin", "stdout", "stderr").index(name))
+    posix.close(stand_in)
     return text
+
+
+def _stand_in(position, mode):
+    """A descriptor that can seek as the recorded one could, and stands where it stood: each layer asks at its start."""
+    if position is None:
+        ends = posix.pipe()
+        posix.close(ends[mode == "rb"])
+        return ends[mode == "wb"]
+    descriptor = posix.memfd_create("stream")
+    posix.lseek(descriptor, position, 0)
+    return descriptor
 
 
 def library_prefixes():

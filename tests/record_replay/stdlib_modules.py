@@ -1,0 +1,214 @@
+"""Records and replays test modules of the standard library, and says which come back exactly.
+
+    python tests/record_replay/stdlib_modules.py [--python PYTHON …] [--modules test_json …] [--results FOLDER]
+
+Each module runs three times: under plain Python, under `scope record`, and in `scope verify`. It is exact when the
+recorded run has the same tests with the same outcomes and the same exit status as the plain one, and the replay ends
+where the recording ended, with the recorded run's stdout and stderr byte for byte. A PYTHON is an interpreter with
+Retroscope installed; default: the running one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+CLOSING = re.compile(rb"replayed ([\d,]+) ticks?, ([\d,]+) inputs?, \d+ process(?:es)?, 0 divergences\n\Z")
+LONGEST_DETAIL = 400
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended; status None: it was killed after its time."""
+
+    status: int | None
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+
+
+@dataclass
+class Verdict:
+    """What came of one module. `state` is one of exact, skipped, plain, outcome, output, diverges, time."""
+
+    module: str
+    state: str
+    detail: str = ""
+    tests: int = 0
+    ticks: int = 0
+    inputs: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+STATES = {
+    "exact": "recorded as plain Python runs it, replayed to the byte",
+    "skipped": "plain Python skips it here",
+    "plain": "plain Python fails it here, or does not end in time",
+    "outcome": "a test ends otherwise while recording",
+    "diverges": "the replay stops before the end",
+    "output": "the replay's output is not the recorded run's",
+    "time": "did not end in time",
+}
+
+
+def run(command: list[str], folder: Path, seconds: float) -> Ran:
+    """Runs it in `folder` in a process group of its own, which is killed after `seconds`."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "TMPDIR": str(folder)}
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            stdout, stderr = process.communicate(timeout=seconds)
+            status: int | None = process.returncode
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            stdout, stderr = process.communicate()
+            status = None
+    return Ran(status, stdout, stderr, round(time.monotonic() - began, 2))
+
+
+def outcomes(report: Path) -> dict[str, str]:
+    """Each test of a JUnit report and how it ended: ok, failure, error, skipped."""
+    if not report.exists():
+        return {}
+    ended = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        worst = next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "ok")
+        ended[case.get("name", "?")] = worst
+    report.unlink()
+    return ended
+
+
+def differences(plain: dict[str, str], recorded: dict[str, str]) -> str:
+    """The tests that ended in two ways, in one line."""
+    names = sorted(set(plain) | set(recorded))
+    different = [
+        f"{name}: {plain.get(name, 'absent')} → {recorded.get(name, 'absent')}"
+        for name in names
+        if plain.get(name) != recorded.get(name)
+    ]
+    return "; ".join(different)
+
+
+def fresh(folder: Path) -> Path:
+    """The same empty folder each time: tests print paths."""
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def examine(python: str, module: str, seconds: float, keep: Path | None = None) -> Verdict:
+    """Plain, recorded, replayed."""
+    with tempfile.TemporaryDirectory(prefix="stdlib-") as name:
+        home = Path(name)
+        trace, report = home / "trace.db", home / "report.xml"
+        program = ["-m", "test", "--junit-xml", str(report), module]
+        scope = str(Path(python).parent / "scope")
+        plain = run([python, *program], fresh(home / "work"), seconds)
+        expected = outcomes(report)
+        if plain.status != 0:
+            lines = (plain.stdout + plain.stderr).decode("utf-8", "replace").strip().splitlines() or [""]
+            skipped = any("skipped" in line for line in lines) and not any("failed" in line for line in lines)
+            return Verdict(module, "skipped" if skipped else "plain", lines[-1][:LONGEST_DETAIL])
+        recorded = run([scope, "record", "-q", "-o", str(trace), *program], fresh(home / "work"), seconds)
+        verdict = Verdict(module, "exact", tests=len(expected), seconds={"plain": plain.seconds, "recorded": recorded.seconds})
+        judge_recording(verdict, plain, recorded, expected, outcomes(report))
+        if recorded.status is not None:
+            verified = run([scope, "verify", str(trace), "--output"], fresh(home / "work"), seconds)
+            verdict.seconds["replayed"] = verified.seconds
+            judge_replay(verdict, recorded, verified)
+        if keep and trace.exists() and verdict.state != "exact":
+            shutil.copy(trace, keep / f"{module}.db")
+            (keep / f"{module}.txt").write_bytes(recorded.stdout + recorded.stderr)
+        return verdict
+
+
+def judge_recording(verdict: Verdict, plain: Ran, recorded: Ran, expected: dict[str, str], got: dict[str, str]) -> None:
+    """Sets the state when the recorded run did something else than the plain one."""
+    if recorded.status is None:
+        verdict.state, verdict.detail = "time", "recording"
+    elif recorded.status != plain.status or got != expected:
+        verdict.state = "outcome"
+        verdict.detail = (differences(expected, got) or f"exit status {recorded.status}")[:LONGEST_DETAIL]
+
+
+def judge_replay(verdict: Verdict, recorded: Ran, verified: Ran) -> None:
+    """Sets the state when the replay is not exact; a difference while recording is told first."""
+    closing = CLOSING.search(verified.stderr)
+    state, detail = "", ""
+    if verified.status is None:
+        state, detail = "time", "replaying"
+    elif verified.status != 0 or not closing:
+        state, detail = "diverges", verified.stderr.decode("utf-8", "replace").strip()
+    else:
+        verdict.ticks, verdict.inputs = (int(number.replace(b",", b"")) for number in closing.groups())
+        if verified.stdout != recorded.stdout or CLOSING.sub(b"", verified.stderr) != recorded.stderr:
+            state, detail = "output", "stdout" if verified.stdout != recorded.stdout else "stderr"
+    if state:
+        verdict.detail = "; and ".join(part for part in (verdict.detail, f"{state}: {detail}" if verdict.detail else detail) if part)
+        verdict.state = state if verdict.state == "exact" else verdict.state
+        verdict.detail = verdict.detail[: 3 * LONGEST_DETAIL]
+
+
+def version_of(python: str) -> str:
+    """As 3.12."""
+    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def row(version: str, verdict: Verdict) -> str:
+    """One line of the table on the terminal."""
+    times = " ".join(f"{verdict.seconds.get(name, 0):6.1f}" for name in ("plain", "recorded", "replayed"))
+    detail = verdict.detail.replace("\n", " | ")
+    return f"{version:5} {verdict.module:28} {verdict.state:9} {times} {verdict.inputs:9} {verdict.ticks:11} {detail}"
+
+
+def save(folder: Path, version: str, verdicts: list[Verdict]) -> None:
+    """Merges into FOLDER/VERSION.json: a sweep of some modules leaves the others' results."""
+    path = folder / f"{version}.json"
+    known = {item["module"]: item for item in json.loads(path.read_text())} if path.exists() else {}
+    known.update((verdict.module, asdict(verdict)) for verdict in verdicts)
+    path.write_text(json.dumps([known[name] for name in sorted(known)], indent=1) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", nargs="+", default=[sys.executable])
+    parser.add_argument("--modules", nargs="+", required=True)
+    parser.add_argument("--timeout", type=float, default=120, help="seconds for each of the three runs")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--results", type=Path, help="merge the results into FOLDER/VERSION.json")
+    parser.add_argument("--keep", type=Path, help="keep the traces that are not exact in this folder")
+    arguments = parser.parse_args()
+    exact = True
+    for python in arguments.python:
+        version = version_of(python)
+        verdicts = []
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            jobs = [pool.submit(examine, python, name, arguments.timeout, arguments.keep) for name in arguments.modules]
+            for job in jobs:
+                verdicts.append(job.result())
+                print(row(version, verdicts[-1]), flush=True)
+        exact = exact and all(verdict.state in ("exact", "skipped", "plain") for verdict in verdicts)
+        if arguments.results:
+            save(arguments.results, version, verdicts)
+    return 0 if exact else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
