@@ -1,4 +1,4 @@
-"""Recordings of the programs beside this file, each made once by the command."""
+"""Recordings of the programs in fixtures/walks, each made once by the command."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from retroscope.replay.timeline import Timeline
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parents[2] / "fixtures" / "walks"
 SCOPE = str(Path(sys.executable).parent / "scope")
 
 Recorder = Callable[[str], Path]
@@ -25,7 +24,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     def record(name: str) -> Path:
         trace = folder / f"{name}.db"
         if not trace.exists():
-            subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(PROGRAMS / f"{name}.py")], capture_output=True)
+            command = [SCOPE, "record", "-q", "-o", str(trace), str(PROGRAMS / f"{name}.py")]
+            subprocess.run(command, capture_output=True, check=False)
         assert trace.exists(), f"{name} was not recorded"
         return trace
 

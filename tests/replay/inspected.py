@@ -1,4 +1,6 @@
-"""A program for the inspector's tests: `moment()` hands out a frame full of objects that shout when they are touched."""
+"""For the inspector's tests: `moment()` hands out a frame full of objects that shout when they are touched."""
+
+# ruff: noqa: F841 - the locals are there to be looked at
 
 from __future__ import annotations
 

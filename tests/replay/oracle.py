@@ -6,6 +6,7 @@ loops of one line. Run as `python oracle.py PROGRAM`: prints the list in JSON. K
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -18,8 +19,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """One line about to run. `depth` counts all frames from the program's module on; `stack` numbers those of its own
-    file, innermost first, so that no two frames of the run have the same number."""
+    """One line about to run. `depth` counts all frames from the program's module on. `stack` numbers those of its own
+    file, innermost first, so that no two frames of the run have the same number.
+    """
 
     function: str
     line: int
@@ -109,10 +111,8 @@ def _observe(path: str) -> list[tuple[Any, ...]]:
     namespace = {"__name__": "__main__", "__builtins__": __builtins__, "__file__": path}
     observer = Observer(path)
     observe = observer.observe_by_monitoring if sys.version_info >= (3, 12) else observer.observe_by_trace
-    try:
+    with contextlib.suppress(Exception):  # the program's own failure belongs to it
         observe(code, namespace)
-    except Exception:
-        pass  # the program's own failure belongs to it
     return observer.rows
 
 

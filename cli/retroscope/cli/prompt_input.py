@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -35,10 +35,8 @@ def line_editing(session: Session) -> Iterator[None]:
         yield
         return
     file = history_file()
-    try:
+    with suppress(OSError):  # the first session, or a file that is not ours to read
         readline.read_history_file(file)
-    except OSError:
-        pass  # the first session, or a file that is not ours to read
     readline.set_history_length(_HISTORY_LENGTH)
     readline.set_completer_delims(" \t\n")
     readline.set_completer(completer(session, readline.get_line_buffer))
@@ -46,11 +44,9 @@ def line_editing(session: Session) -> Iterator[None]:
     try:
         yield
     finally:
-        try:
+        with suppress(OSError):  # no history is kept where there is no place for it
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             readline.write_history_file(file)
-        except OSError:
-            pass  # no history is kept where there is no place for it
 
 
 def completer(session: Session, line: Callable[[], str]) -> Callable[[str, int], str | None]:

@@ -14,10 +14,19 @@ import marshal
 import posix
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    Row = tuple[str, str, str, int, int, int, str | None]
+else:  # nothing may be imported here that the program would find imported
+    Any = Callable = Iterable = Row = list
+
 if "Shelf" not in globals():  # a replay process runs both files in one namespace, inspector_values.py first
     from retroscope.replay.inspector_values import Rows, Shelf, clip, type_name
 
-__builtins__ = dict(vars(builtins))
+__builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 
 MOST_EVALUATED = 1 << 16
 MOST_MESSAGE = 500
@@ -32,7 +41,7 @@ _getpid = posix.getpid
 # -- frames
 
 
-def frames_from(frame):
+def frames_from(frame: Any) -> list[Any]:
     """The program's frames, innermost first."""
     found = []
     while frame is not None:
@@ -41,11 +50,11 @@ def frames_from(frame):
     return found
 
 
-def frame_locals(frame):
+def frame_locals(frame: Any) -> dict[str, Any]:
     return dict(frame.f_locals)
 
 
-def scope_rows(mapping):
+def scope_rows(mapping: dict[Any, Any]) -> Rows:
     """Plain names first, the module's own machinery behind them."""
     names = [name for name in mapping if type(name) is str]
     plain = [name for name in names if not name.startswith("__")]
@@ -62,24 +71,24 @@ class Capture:
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self):
-        self.parts = []
+    def __init__(self) -> None:
+        self.parts: list[str] = []
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         self.parts.append(str(text))
         return len(text)
 
-    def writelines(self, lines):
+    def writelines(self, lines: Iterable[str]) -> None:
         self.parts.extend(lines)
 
-    def flush(self):
+    def flush(self) -> None:
         pass
 
-    def isatty(self):
+    def isatty(self) -> bool:
         return False
 
 
-def describe(error):
+def describe(error: BaseException) -> str:
     """The last line of a traceback, by hand."""
     try:
         message = str(error)
@@ -89,7 +98,7 @@ def describe(error):
     return name + ": " + message if message else name
 
 
-def run_in(frame, text):
+def run_in(frame: Any, text: str) -> tuple[bool, Any]:
     """(has a value, value) of `text` in the scope of `frame`; statements have none. Raises what the text raises."""
     space = frame.f_globals
     if frame.f_locals is not space:
@@ -102,13 +111,13 @@ def run_in(frame, text):
     return True, eval(code, space)
 
 
-def shown(frame, text):
+def shown(frame: Any, text: str) -> tuple[bool, Any, str]:
     """As run_in, but with the value's own repr: a part of the program, as far as the core is concerned."""
     has_value, value = run_in(frame, text)
     return has_value, value, clip(repr(value), MOST_EVALUATED) if has_value else ""
 
 
-def evaluate(core, shelf, frame, text):
+def evaluate(core: Any, shelf: Shelf, frame: Any, text: str) -> tuple[str, Row | None, str | None]:
     """(printed text, row or None, error or None); the row's text is the object's own repr."""
     capture = Capture()
     saved = sys.stdout, sys.stderr
@@ -126,7 +135,7 @@ def evaluate(core, shelf, frame, text):
     return clip("".join(capture.parts), MOST_EVALUATED), row, failure
 
 
-def truth(core, frame, text):
+def truth(core: Any, frame: Any, text: str) -> tuple[bool, str | None]:
     """(whether a condition holds, error or None)."""
     try:
         return as_program(core, lambda: bool(run_in(frame, text.strip())[1])), None
@@ -134,7 +143,7 @@ def truth(core, frame, text):
         return False, as_program(core, describe, error)
 
 
-def as_program(core, function, *arguments):
+def as_program(core: Any, function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls it with the boundary in place, which refuses to let it reach outside the recording."""
     return function(*arguments) if core is None else core.visible(function, arguments)
 
@@ -142,7 +151,7 @@ def as_program(core, function, *arguments):
 # -- serving
 
 
-def receive(fd):
+def receive(fd: int) -> Any:
     """The next request, or None when the controller is gone."""
     head = _exactly(fd, 4)
     if head is None:
@@ -151,8 +160,8 @@ def receive(fd):
     return None if body is None else _marshal_loads(body)
 
 
-def _exactly(fd, size):
-    parts = []
+def _exactly(fd: int, size: int) -> bytes | None:
+    parts: list[bytes] = []
     while size:
         part = _read(fd, size)
         if not part:
@@ -165,7 +174,7 @@ def _exactly(fd, size):
 _escapes = {ord('"'): '\\"', ord("\\"): "\\\\", **{code: "\\u%04x" % code for code in range(32)}}  # noqa: UP031
 
 
-def to_json(value):
+def to_json(value: Any) -> str:
     """JSON of None, bool, int, float, str, and lists and tuples of these."""
     if value is None:
         return "null"
@@ -178,7 +187,7 @@ def to_json(value):
     return repr(value)
 
 
-def send(fd, message):
+def send(fd: int, message: object) -> None:
     body = to_json(message).encode("utf-8", "surrogatepass")
     data = memoryview(len(body).to_bytes(4, "little") + body)
     while data:
@@ -188,62 +197,62 @@ def send(fd, message):
 class Look:
     """The operations, by name, on one stopped program."""
 
-    def __init__(self, core, frame):
+    def __init__(self, core: Any, frame: Any) -> None:
         self.core = core
         self.frames = frames_from(frame)
         self.shelf = Shelf()
 
-    def frame(self, number):
+    def frame(self, number: int) -> Any:
         if not 0 <= number < len(self.frames):
             raise LookupError("no code is running here" if not self.frames else "there is no such frame")
         return self.frames[number]
 
-    def stack(self):
+    def stack(self) -> list[tuple[str, str, int, bool]]:
         """(function, file, line, whether it is the user's own code), innermost first."""
         return [self.place(frame) for frame in self.frames]
 
-    def place(self, frame):
+    def place(self, frame: Any) -> tuple[str, str, int, bool]:
         code = frame.f_code
         file, visible = code.co_filename, self.visible(code)
         if file.startswith("<") and not visible:
             file += " of " + str(frame.f_globals.get("__name__"))  # many texts of libraries are called <string>
         return code.co_qualname, file, frame.f_lineno or code.co_firstlineno, visible
 
-    def visible(self, code):
+    def visible(self, code: Any) -> bool:
         return self.core is None or self.core.is_visible(code)
 
-    def scopes(self, number):
+    def scopes(self, number: int) -> list[tuple[str, int]]:
         frame = self.frame(number)
         spaces = [("Globals", frame.f_globals)]
         if frame.f_locals is not frame.f_globals:
             spaces.insert(0, ("Locals", frame_locals(frame)))
         return [(name, self.shelf.put(scope_rows(space), None)) for name, space in spaces]
 
-    def children(self, reference, start, count):
+    def children(self, reference: int, start: int, count: int | None) -> list[Row]:
         return self.shelf.children(reference, start, count)
 
-    def evaluate(self, number, text):
+    def evaluate(self, number: int, text: str) -> tuple[str, Row | None, str | None]:
         return evaluate(self.core, self.shelf, self.frame(number), text)
 
-    def truth(self, number, text):
+    def truth(self, number: int, text: str) -> tuple[bool, str | None]:
         return truth(self.core, self.frame(number), text)
 
-    def raising(self):
+    def raising(self) -> str | None:
         """Type and message of the exception at whose raise the program stands, else None."""
         error = self.core.raising()
         return None if error is None else clip(as_program(self.core, describe, error), MOST_MESSAGE)
 
-    def names(self, number):
+    def names(self, number: int) -> list[str]:
         frame = self.frame(number)
         return sorted({str(name) for name in _chain(frame.f_locals, frame.f_globals)})
 
-    def arguments(self, number):
+    def arguments(self, number: int) -> list[str]:
         code = self.frame(number).f_code
         flags = code.co_flags
         return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(flags & 4) + bool(flags & 8)])
 
 
-def serve(fd, core, frame):
+def serve(fd: int, core: Any, frame: Any) -> None:
     """Answers on the stream `fd` until the other end closes it."""
     send(fd, _getpid())
     look = Look(core, frame)

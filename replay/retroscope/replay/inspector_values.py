@@ -8,7 +8,17 @@ import builtins
 import itertools
 import sys
 
-__builtins__ = dict(vars(builtins))
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from typing import Any
+
+    Child = tuple[str, Any, str | None]
+    Row = tuple[str, str, str, int, int, int, str | None]
+else:  # nothing may be imported here that the program would find imported
+    Any = AsyncIterator = Callable = Iterable = Iterator = Child = Row = list
+
+__builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 
 MOST_TEXT = 160
 MOST_ITEMS = 12
@@ -25,27 +35,30 @@ _type_module = type.__dict__["__module__"].__get__
 _args_of = BaseException.__dict__["args"].__get__
 
 
-def _generator():
+def _generator() -> Iterator[None]:
     yield
 
 
-async def _coroutine():
+async def _coroutine() -> None:
     pass
 
 
-async def _async_generator():
+async def _async_generator() -> AsyncIterator[None]:
     yield
 
 
-def _closure(value):
+def _closure(value: Any) -> Any:
     return lambda: value
 
 
 class _Slotted:
     __slots__ = ("member",)
 
+    def method(self) -> None:
+        pass
 
-def _with_frame(value, name):
+
+def _with_frame(value: Any, name: str) -> tuple[type, str]:
     """The type of a suspended function, and where such a one keeps its frame."""
     value.close() if name != "ag_frame" else None
     return type(value), name
@@ -53,13 +66,13 @@ def _with_frame(value, name):
 
 _Function = type(_generator)
 _Builtin = type(len)
-_BoundMethod = type(classmethod(_generator).__get__(None, _Slotted))
+_BoundMethod = type(_Slotted().method)
 _Module = type(sys)
-_Member = type(_Slotted.member)
+_Member = type(_Slotted.__dict__["member"])
 _GetSet = type(_Function.__dict__["__code__"])
 _Cell = type(_closure(0).__closure__[0])
 _cell_contents = _Cell.__dict__["cell_contents"].__get__
-_views = (type({}.keys()), type({}.values()), type({}.items()), type(type.__dict__))
+_views: Any = (type({}.keys()), type({}.values()), type({}.items()), type(type.__dict__))
 _suspended = dict(
     [
         _with_frame(_generator(), "gi_frame"),
@@ -72,16 +85,16 @@ _suspended = dict(
 # -- names and attributes, without running anything of the program's
 
 
-def type_name(kind):
+def type_name(kind: type) -> str:
     """module.Qualified for the program's types, the bare name for builtins."""
     module = _type_module(kind)
-    name = _type_name(kind)
+    name: str = _type_name(kind)
     return name if type(module) is not str or module == "builtins" else module + "." + name
 
 
-def attributes(value):
+def attributes(value: Any) -> list[tuple[str, Any]]:
     """The instance's own (name, value) pairs: its dict, then its slots."""
-    rows = []
+    rows: list[tuple[str, Any]] = []
     bases = _type_mro(type(value))
     for base in bases:
         place = _type_dict(base).get("__dict__")
@@ -96,7 +109,7 @@ def attributes(value):
     return rows
 
 
-def _filled_slots(value, base):
+def _filled_slots(value: Any, base: type) -> Iterator[tuple[str, Any]]:
     for name, member in _type_dict(base).items():
         if type(member) is _Member:
             try:
@@ -108,16 +121,16 @@ def _filled_slots(value, base):
 # -- rendering
 
 
-def clip(text, most):
+def clip(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def render(value, most=MOST_TEXT, depth=MOST_DEPTH, seen=()):
+def render(value: Any, most: int = MOST_TEXT, depth: int = MOST_DEPTH, seen: tuple[int, ...] = ()) -> str:
     """At most `most` characters that show `value`, in Python's notation where it is data."""
     return clip(_render(value, most, depth, seen), most)
 
 
-def _render(value, most, depth, seen):
+def _render(value: Any, most: int, depth: int, seen: tuple[int, ...]) -> str:
     kind = type(value)
     if value is None or value is True or value is False or value is Ellipsis or value is NotImplemented:
         return repr(value)
@@ -135,7 +148,7 @@ def _render(value, most, depth, seen):
     return _object(value, kind, most, depth, (*seen, id(value))) if container is None else container
 
 
-def _number(value, kind):
+def _number(value: Any, kind: type) -> str:
     for base in (int, float, complex):
         if issubclass(kind, base):
             text = _digits(value) if base is int else base.__repr__(value)
@@ -143,19 +156,21 @@ def _number(value, kind):
     return "<" + type_name(kind) + ">"
 
 
-def _digits(value):
+def _digits(value: Any) -> str:
     """An int's digits, as long as that is quick."""
     bits = int.bit_length(value)
     return int.__repr__(value) if bits < 4096 else "<int of " + str(bits) + " bits>"
 
 
-def _enumerated(value, kind):
+def _enumerated(value: Any, kind: type) -> str:
     """The name of a member of an Enum, else that of the type."""
     member = dict(attributes(value)).get("_name_")
     return type_name(kind) + ("." + member if type(member) is str else "")
 
 
-def _joined(opening, items, size, closing, most, depth, seen):
+def _joined(
+    opening: str, items: Iterable[Any], size: int, closing: str, most: int, depth: int, seen: tuple[int, ...]
+) -> str:
     parts = []
     room = most
     for item in _islice(items, MOST_ITEMS):
@@ -169,7 +184,7 @@ def _joined(opening, items, size, closing, most, depth, seen):
     return opening + ", ".join(parts) + closing
 
 
-def _pairs(items, size, most, depth, seen):
+def _pairs(items: Iterable[Any], size: int, most: int, depth: int, seen: tuple[int, ...]) -> str:
     parts = []
     room = most
     for key, item in _islice(items, MOST_ITEMS):
@@ -183,7 +198,7 @@ def _pairs(items, size, most, depth, seen):
     return "{" + ", ".join(parts) + "}"
 
 
-def field_names(kind):
+def field_names(kind: type) -> list[str] | None:
     """The names of a namedtuple's fields, None for another type."""
     for base in _type_mro(kind):
         fields = _type_dict(base).get("_fields")
@@ -192,14 +207,15 @@ def field_names(kind):
     return None
 
 
-def _container(value, kind, most, depth, seen):
+def _container(value: Any, kind: type, most: int, depth: int, seen: tuple[int, ...]) -> str | None:
     """Lists, tuples, dicts and sets, also when the program derived its own from them; None for anything else."""
     text = None
+    base: type = kind
     if issubclass(kind, list):
         text = _joined("[", list.__iter__(value), list.__len__(value), "]", most, depth, seen)
         base = list
     elif issubclass(kind, tuple) and (fields := field_names(kind)) is not None:
-        parts = zip(fields, tuple.__iter__(value))  # noqa: B905 - whichever is shorter
+        parts = zip(fields, tuple.__iter__(value))
         shown = [name + "=" + _render(item, most, depth - 1, seen) for name, item in parts]
         return type_name(kind) + "(" + ", ".join(shown) + ")"
     elif issubclass(kind, tuple):
@@ -210,10 +226,10 @@ def _container(value, kind, most, depth, seen):
         text = _pairs(dict.items(value), dict.__len__(value), most, depth, seen)
         base = dict
     elif issubclass(kind, (set, frozenset)):
-        base = set if issubclass(kind, set) else frozenset
-        size = base.__len__(value)
-        text = _joined("{", base.__iter__(value), size, "}", most, depth, seen) if size else "set()"
-        if base is frozenset:
+        items: Any = set if issubclass(kind, set) else frozenset
+        base, size = items, items.__len__(value)
+        text = _joined("{", items.__iter__(value), size, "}", most, depth, seen) if size else "set()"
+        if items is frozenset:
             text = "frozenset(" + (text if size else "") + ")"
     elif kind in _views:
         return "<" + type_name(kind) + " of " + str(len(value)) + ">"
@@ -231,21 +247,21 @@ _PLAIN = {
 """Types of the standard library whose repr is short and runs nothing of the program's."""
 
 
-def _object(value, kind, most, depth, seen):
+def _object(value: Any, kind: type, most: int, depth: int, seen: tuple[int, ...]) -> str:
     name = type_name(kind)
     if issubclass(kind, type):
         return "<class '" + type_name(value) + "'>"
     if kind is _Function:
-        return "<function " + value.__qualname__ + ">"
+        return f"<function {value.__qualname__}>"
     if kind is _BoundMethod:
         function = value.__func__
-        return "<method " + (function.__qualname__ if type(function) is _Function else type_name(type(function))) + ">"
+        return f"<method {function.__qualname__ if type(function) is _Function else type_name(type(function))}>"
     if kind is _Builtin:
-        return "<builtin " + value.__name__ + ">"
+        return f"<builtin {value.__name__}>"
     if kind is _Module:
         return "<module " + str(dict(attributes(value)).get("__name__")) + ">"
     if kind in _suspended:
-        return "<" + name + " " + value.__qualname__ + ">"
+        return f"<{name} {value.__qualname__}>"
     if issubclass(kind, BaseException):
         arguments = _args_of(value)
         return name + _joined("(", iter(arguments), len(arguments), ")", most, depth, seen)
@@ -257,7 +273,7 @@ def _object(value, kind, most, depth, seen):
     return "<" + name + " object>"
 
 
-def _is_from_its_module(kind, name):
+def _is_from_its_module(kind: type, name: str) -> bool:
     module, _, short = name.rpartition(".")
     found = sys.modules.get(module)
     return type(found) is _Module and dict(attributes(found)).get(short) is kind
@@ -269,19 +285,19 @@ def _is_from_its_module(kind, name):
 class Shelf:
     """Things with children that front ends hold numbers of. A thing is an object, or rows that are already made."""
 
-    def __init__(self):
-        self.things = [None]
+    def __init__(self) -> None:
+        self.things: list[Any] = [None]
 
-    def put(self, value, expression):
+    def put(self, value: Any, expression: str | None) -> int:
         self.things.append((value, expression))
         return len(self.things) - 1
 
-    def row(self, name, value, expression):
+    def row(self, name: str, value: Any, expression: str | None) -> Row:
         named, indexed = sizes(value)
         reference = self.put(value, expression) if named or indexed else 0
         return (name, render(value), type_name(type(value)), reference, named, indexed, expression)
 
-    def children(self, reference, start, count):
+    def children(self, reference: int, start: int, count: int | None) -> list[Row]:
         """Rows `start` to `start + count` of all children, in one numbering."""
         value, expression = self.things[reference]
         stop = None if count is None else start + count
@@ -291,11 +307,11 @@ class Shelf:
 class Rows:
     """A scope: names with values of its own, not an object of the program's."""
 
-    def __init__(self, rows):
+    def __init__(self, rows: list[Child]) -> None:
         self.rows = rows
 
 
-def sizes(value):
+def sizes(value: Any) -> tuple[int, int]:
     """(named, indexed) counts of children, without making them."""
     kind = type(value)
     if kind is Rows:
@@ -312,7 +328,7 @@ def sizes(value):
     return len(_inner(value, kind)), 0
 
 
-def children(value, expression):
+def children(value: Any, expression: str | None) -> Iterator[Child]:
     """(name, value, expression or None) of every child; items come after attributes."""
     kind = type(value)
     if kind is Rows:
@@ -324,11 +340,12 @@ def children(value, expression):
     return _chain(own, _items(value, kind, expression))
 
 
-def _items(value, kind, expression):
+def _items(value: Any, kind: type, expression: str | None) -> Iterator[Child]:
     if issubclass(kind, dict):
         for key, item in dict.items(value):
-            simple = type(key) in (str, int, bool, float, bytes, type(None)) and expression
-            yield "[" + render(key) + "]", item, expression + "[" + repr(key) + "]" if simple else None
+            simple = type(key) in (str, int, bool, float, bytes, type(None))
+            yield "[" + render(key) + "]", item, f"{expression}[{key!r}]" if simple and expression else None
+    base: Any
     for base in (list, tuple):
         if issubclass(kind, base):
             fields = field_names(kind) if base is tuple else None
@@ -345,13 +362,13 @@ def _items(value, kind, expression):
                 yield "[" + str(number) + "]", item, None
 
 
-def _inner(value, kind):
+def _inner(value: Any, kind: type) -> list[tuple[str, Any]]:
     """What can be shown below an object: its attributes, and what its own kind of object keeps elsewhere."""
     rows = attributes(value)
     if kind is _Function:
         names = value.__code__.co_freevars
         cells = value.__closure__ or ()
-        rows += [(name, _contents(cell)) for name, cell in zip(names, cells)]  # noqa: B905 - they are as many
+        rows += [(name, _contents(cell)) for name, cell in zip(names, cells)]
         if value.__defaults__:
             rows.append(("__defaults__", value.__defaults__))
     elif kind is _BoundMethod:
@@ -372,7 +389,7 @@ def _inner(value, kind):
     return rows
 
 
-def _contents(cell):
+def _contents(cell: Any) -> Any:
     try:
         return _cell_contents(cell)
     except ValueError:
