@@ -174,8 +174,8 @@ class FakeTimeline:
                 return self._arrive(tick, StopReason.EXCEPTION)
             if wanted and wanted(point) and (point.levels[0].visible or not self.visible_only):
                 return self._arrive(tick, StopReason.STEP)
-            if wanted is None and "FAKE_DEAF" in os.environ:
-                threading.Event().wait()  # a replay that hangs
+            if wanted is None:
+                _misbehave()
             if self._interrupted.wait(self.script.pace if wanted is None else 0):
                 return self._arrive(tick, StopReason.INTERRUPTED)
         if direction > 0:
@@ -287,6 +287,17 @@ class FakeTimeline:
     def last_line_of(self, path: str) -> int | None:
         source = self.script.sources.get(path)
         return None if source is None else len(source.splitlines())
+
+
+def _misbehave() -> None:
+    """Hangs or fails in a long motion, when a test wants it to."""
+    if "FAKE_DEAF" in os.environ:
+        threading.Event().wait()
+    failure = os.environ.get("FAKE_FAILURE")
+    if failure == "ReplayError":
+        raise ReplayError("the replay process died")
+    if failure:
+        raise ZeroDivisionError("a mistake of ours")
 
 
 class ScriptWriter:

@@ -131,3 +131,16 @@ def test_breakpoints_can_be_set_during_a_long_motion(fine: Path) -> None:
         assert client.request("threads")["threads"]
         assert client.wait_for("stopped")["reason"] == "breakpoint"
         assert top(client) == ("<module>", last)
+
+
+def test_a_motion_that_fails_still_ends_in_a_stop(fine: Path) -> None:
+    """Whatever goes wrong in a motion, the client must not believe that the program runs on."""
+    for failure, said in [("ReplayError", "the replay process died"), ("ZeroDivisionError", "retroscope failed at")]:
+        with Adapter(FAKE, FAKE_FAILURE=failure) as adapter:
+            client = adapter.client
+            start(client, "launch", program=str(fine))
+            stopped = go(client, "continue")
+            assert stopped["reason"] == "pause"
+            assert stopped["text"].startswith(said)
+            assert said in client.output("stderr")
+            assert go(client, "next")["reason"] == "step"

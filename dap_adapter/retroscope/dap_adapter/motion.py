@@ -10,7 +10,7 @@ from retroscope.dap_adapter.arguments import Arguments
 from retroscope.dap_adapter.breakpoints import Breakpoints
 from retroscope.dap_adapter.inspection import Inspection
 from retroscope.dap_adapter.output import RecordedOutput
-from retroscope.dap_adapter.session import Handler, Reply, Request, Session, UrgentHandler
+from retroscope.dap_adapter.session import Handler, Reply, Request, Session, UrgentHandler, own_mistake
 from retroscope.dap_adapter.stops import stopped_body
 from retroscope.replay.api import TimelineApi
 from retroscope.replay.moments import Diverged, Moment, ReplayError, StopReason
@@ -64,30 +64,37 @@ class Motion:
         `stopped` for ever is of no use to anyone.
         """
         self._inspection.forget()
-        moment = self._travel(journey, resumable)
-        while moment.reason is StopReason.INTERRUPTED and self._session.interruption.was_brief:
-            self._session.serve_what_cannot_wait()
-            moment = self._travel(journey, resumable)
+        arrived: list[Moment] = []
+        interruption = self._session.interruption
+        interruption.during(
+            self._session.timeline.interrupt, lambda: arrived.append(self._travel(journey)), resumable=resumable
+        )
+        moment = arrived[0]
         self._inspection.moment = moment
         self._output.show_up_to(moment)
         self.tell(moment)
         return moment
 
-    def _travel(self, journey: Journey, resumable: bool) -> Moment:
+    def _travel(self, journey: Journey) -> Moment:
+        """A motion to its end, with the pauses that other requests need."""
+        moment = self._leg(journey)
+        while moment.reason is StopReason.INTERRUPTED and self._session.interruption.may_go_on():
+            self._session.serve_what_cannot_wait()
+            if self._session.interruption.is_for_good:
+                return moment
+            moment = self._leg(journey)
+        return moment
+
+    def _leg(self, journey: Journey) -> Moment:
         timeline = self._session.timeline
-        arrived: list[Moment] = []
-
-        def work() -> None:
-            try:
-                arrived.append(journey(timeline))
-            except ReplayError as error:
-                diverged = isinstance(error, Diverged)
-                reason = StopReason.DIVERGED if diverged else StopReason.INTERRUPTED
-                arrived.append(replace(timeline.now, reason=reason, text=str(error)))
-                self._session.say(str(error), "stderr")
-
-        self._session.interruption.during(timeline.interrupt, work, resumable=resumable)
-        return arrived[0]
+        try:
+            return journey(timeline)
+        except Exception as error:
+            known = isinstance(error, ReplayError)
+            sentence = str(error if known else own_mistake("motion", error))
+            self._session.say(sentence, "stderr")
+            reason = StopReason.DIVERGED if isinstance(error, Diverged) else StopReason.INTERRUPTED
+            return replace(timeline.now, reason=reason, text=sentence)
 
     def tell(self, moment: Moment) -> None:
         """Sends the `stopped` event of a moment."""

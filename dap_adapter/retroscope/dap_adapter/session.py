@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from retroscope.dap_adapter.arguments import Arguments
 from retroscope.dap_adapter.channel import Channel, NotDap
 from retroscope.dap_adapter.failure import RequestFailed
+from retroscope.dap_adapter.interruption import Interruption
 from retroscope.replay.api import TimelineApi
 from retroscope.replay.moments import Moment, ReplayError
 
@@ -33,13 +34,10 @@ SERVED_DURING_MOTION = frozenset(
 """Requests a client may send while the program runs, and whose answer it needs before it stops again."""
 
 
-LEAVE_PATIENCE = 5.0
+LEAVE_PATIENCE = 3.0
 """Seconds that a client which wants to leave waits for work that does not let itself be stopped."""
 STUCK = 1
 """The exit status of an adapter that ended without waiting for its work."""
-STOP_ATTEMPTS = 5
-STOP_INTERVAL = 0.1
-"""Seconds between two attempts to stop the work under way; the client's next request is not read meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -59,56 +57,6 @@ class Family(Protocol):
     """A module's requests."""
 
     def requests(self) -> Mapping[str, Handler]: ...
-
-
-class Interruption:
-    """Stops the work under way, from the reading thread.
-
-    The serving thread names what would stop its work with `during`; outside such a stretch there is nothing to stop.
-    Work that is `resumable` is taken up again when it was stopped with `briefly`.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ended = threading.Condition(self._lock)
-        self._stop: Callable[[], None] | None = None
-        self._resumable = False
-        self._for_good = False
-
-    def during(self, stop: Callable[[], None], work: Callable[[], None], *, resumable: bool = False) -> None:
-        with self._lock:
-            self._stop = stop
-            self._resumable = resumable
-            self._for_good = False
-        try:
-            work()
-        finally:
-            with self._lock:
-                self._stop = None
-                self._ended.notify_all()
-
-    def for_good(self) -> None:
-        self._end(only_resumable=False)
-
-    def briefly(self) -> None:
-        self._end(only_resumable=True)
-
-    def _end(self, *, only_resumable: bool) -> None:
-        """Asks more than once: a motion that is just beginning clears what was asked before it began."""
-        with self._lock:
-            for _ in range(STOP_ATTEMPTS):
-                if self._stop is None or (only_resumable and not self._resumable):
-                    return
-                self._for_good |= not only_resumable
-                self._stop()
-                if self._ended.wait(STOP_INTERVAL):
-                    return
-
-    @property
-    def was_brief(self) -> bool:
-        """Whether the work that just ended may go on. On the serving thread."""
-        with self._lock:
-            return self._resumable and not self._for_good
 
 
 class Session:
@@ -270,7 +218,7 @@ class Session:
         except RequestFailed as failure:
             self.channel.refuse(request, failure)
         except Exception as error:  # a mistake of ours: the session goes on, the user is told
-            self.channel.refuse(request, _own_mistake(request["command"], error))
+            self.channel.refuse(request, own_mistake(request["command"], error))
         else:
             self.channel.respond(request, reply.body)
             self._serving = None
@@ -302,10 +250,10 @@ class Session:
         except (ReplayError, RequestFailed) as error:
             self.say(str(error), "stderr")
         except Exception as error:
-            self.say(str(_own_mistake(request["command"], error)), "stderr")
+            self.say(str(own_mistake(request["command"], error)), "stderr")
 
 
-def _own_mistake(command: str, error: Exception) -> RequestFailed:
+def own_mistake(command: str, error: Exception) -> RequestFailed:
     if os.environ.get("SCOPE_DEBUG") == "1":
         traceback.print_exception(error, file=sys.stderr)
     kind = type(error).__name__
