@@ -19,8 +19,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Event:
-    """One line about to run. `depth` counts all frames from the program's module on. `stack` numbers those of its own
-    file, innermost first, so that no two frames of the run have the same number.
+    """One line about to run. `depth` counts all frames from the program's module on. `stack` numbers those of its
+    own file, innermost first, so that no two frames of the run have the same number.
     """
 
     function: str

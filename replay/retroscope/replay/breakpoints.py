@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from types import CodeType
 
 from retroscope.replay.moments import Breakpoint, BreakpointStatus
 from retroscope.replay.protocol import TableEntry
+
+_LIBRARY = re.compile(r"/lib\w*/python3[^/]*/|/(site|dist)-packages/")
 
 
 class BreakpointTable:
@@ -43,11 +46,38 @@ class BreakpointTable:
             except SyntaxError as error:
                 return BreakpointStatus(each.id, False, f"the condition is not an expression: {error.msg}", each.line)
         if each.function is not None:
-            self._rows.setdefault((each.function, 0), []).append(each)
-            return BreakpointStatus(each.id, True)
+            return self._place_function(each, each.function)
         if each.path is None or each.line is None:
             return BreakpointStatus(each.id, False, "a breakpoint needs a file and a line, or a function")
         return self._place_line(each, each.path, each.line)
+
+    def _place_function(self, each: Breakpoint, asked: str) -> BreakpointStatus:
+        stem, _, name = asked.rpartition(":")
+        found = self._functions(stem, name)
+        for row in found or [asked]:
+            self._rows.setdefault((row, 0), []).append(each)
+        if found:
+            return BreakpointStatus(each.id, True)
+        return BreakpointStatus(each.id, False, f"no recorded source defines a function {asked}")
+
+    def _functions(self, stem: str, name: str) -> list[str]:
+        """Which functions are meant, as the core wants them: `file-stem:qualified.name`.
+
+        The full name goes before a name that only ends so, and the user's code before that of libraries.
+        """
+        last = name.rpartition(".")[2]
+        mention = re.compile(rf"\b(def|class)\s+{re.escape(last)}\b" if last.isidentifier() else "lambda|for")
+        ranked: dict[tuple[bool, bool], dict[str, None]] = {}
+        for path in self._paths:
+            file = os.path.basename(path).rpartition(".")[0] or path
+            text = self._source(path) if stem in ("", file) else None
+            if text is None or not mention.search(text):
+                continue
+            for qualified in function_names(text, path):
+                if qualified == name or qualified.endswith("." + name):
+                    rank = (qualified != name, _LIBRARY.search(path) is not None)
+                    ranked.setdefault(rank, {})[f"{file}:{qualified}"] = None
+        return list(ranked[min(ranked)]) if ranked else []
 
     def _place_line(self, each: Breakpoint, asked: str, line: int) -> BreakpointStatus:
         path = self.find_path(asked)
@@ -75,15 +105,24 @@ class BreakpointTable:
 
 
 @lru_cache(maxsize=64)
+def function_names(text: str, path: str) -> tuple[str, ...]:
+    """The qualified names of the functions and classes in a source file."""
+    return tuple(code.co_qualname for code in _codes(text, path))
+
+
+@lru_cache(maxsize=64)
 def code_lines(text: str, path: str) -> tuple[int, ...]:
     """The lines that have code, in order; empty when this Python cannot compile the text."""
+    return tuple(sorted({line for code in _codes(text, path) for _, _, line in code.co_lines() if line}))
+
+
+def _codes(text: str, path: str) -> Iterator[CodeType]:
+    """All code of a file; compiling runs none of it."""
     try:
         codes = [compile(text, path, "exec", dont_inherit=True)]
     except (SyntaxError, ValueError, RecursionError):
-        return ()
-    lines: set[int] = set()
+        return
     while codes:
         code = codes.pop()
-        lines.update(line for _, _, line in code.co_lines() if line)
+        yield code
         codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-    return tuple(sorted(lines))

@@ -9,7 +9,7 @@ from functools import cached_property
 from io import BytesIO
 
 from retroscope.replay.moments import InputId, OutputChunk, ReplayError
-from retroscope.trace import Kind, TraceReader, open_trace
+from retroscope.trace import Kind, Source, TraceReader, open_trace
 
 _STREAMS = {1: "stdout", 2: "stderr"}
 
@@ -97,16 +97,24 @@ class Recording:
 
     def source_paths(self) -> list[str]:
         given = ["<string>"] if self.start.given_text is not None else []
-        return given + list(dict.fromkeys(source.path for source in self._trace.sources()))
+        return given + list(self._sources)
+
+    @cached_property
+    def _sources(self) -> dict[str, Source]:
+        """As each file ran first."""
+        found: dict[str, Source] = {}
+        for source in self._trace.sources():
+            found.setdefault(source.path, source)
+        return found
 
     def source(self, path: str) -> str | None:
         """The text as recorded, decoded as Python would; None when it is not in the trace."""
         if path == "<string>":
             return self.start.given_text
-        try:
-            content = self._trace.source(path)
-        except KeyError:
+        source = self._sources.get(path)
+        if source is None:
             return None
+        content = self._trace.source_content(source)
         try:
             encoding, _ = tokenize.detect_encoding(BytesIO(content).readline)
             return content.decode(encoding, "replace").replace("\r\n", "\n")
