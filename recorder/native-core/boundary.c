@@ -1,4 +1,5 @@
 #include "boundary.h"
+#include "threads.h"
 #include "trampolines.h"
 
 #include <stdbool.h>
@@ -85,6 +86,8 @@ PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call)
     }
     if (entry->policy == POLICY_HOOK)
         return call_hook(entry, call);
+    if (entry->policy == POLICY_THREAD)
+        return threads_call(entry, call);
     if (entry->wrap && wrap_is_due(entry, call))
         return call_wrap(entry, call);
     return cross(entry, call);
@@ -509,13 +512,13 @@ static int patch_target(boundary_entry *entry, PyObject *target, PyObject *owner
 static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"target", "owner", "attribute", "name", "policy", "index", "descriptor",
-                            "encode", "decode", "when", "wrap", "member", NULL};
+                            "encode", "decode", "when", "wrap", "member", "blocking", NULL};
     PyObject *target, *owner, *name, *encode = NULL, *decode = NULL, *when = NULL, *wrap = NULL, *member = NULL;
     const char *attribute;
-    int policy;
+    int policy, blocking = BLOCKS_NEVER;
     Py_ssize_t index = 0, descriptor = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsUi|nnOOOOO!", names, &target, &owner, &attribute, &name, &policy,
-                                     &index, &descriptor, &encode, &decode, &when, &wrap, &PyMemberDescr_Type, &member))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsUi|nnOOOOO!i", names, &target, &owner, &attribute, &name, &policy,
+                                     &index, &descriptor, &encode, &decode, &when, &wrap, &PyMemberDescr_Type, &member, &blocking))
         return NULL;
     if (used > TRAMPOLINES - 1)
         return PyErr_Format(PyExc_RuntimeError, "more than %d callables at the boundary", TRAMPOLINES);
@@ -525,6 +528,7 @@ static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     entry->id = used;
     entry->name = Py_NewRef(name);
     entry->policy = (enum boundary_policy)policy;
+    entry->blocking = (enum boundary_blocking)blocking;
     entry->index = index;
     entry->descriptor = descriptor;
     entry->encode = Py_XNewRef(encode);
@@ -550,7 +554,8 @@ static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
 
 static PyMethodDef functions[] = {
     {"patch", (PyCFunction)(void (*)(void))patch, METH_VARARGS | METH_KEYWORDS,
-     "patch(target, owner, attribute, name, policy, index=0, descriptor=0, encode, decode, when, wrap, member) -> int\n"
+     "patch(target, owner, attribute, name, policy, index=0, descriptor=0, encode, decode, when, wrap, member,\n"
+     "blocking=0) -> int\n"
      "Puts a callable or attribute behind the boundary, in place; returns its index in the stream."},
     {0},
 };
@@ -559,7 +564,9 @@ int boundary_register(PyObject *module)
 {
     static const struct { const char *name; int value; } policies[] = {
         {"RESULT", POLICY_RESULT}, {"OUTPUT", POLICY_OUTPUT}, {"BUFFER", POLICY_BUFFER}, {"RERUN", POLICY_RERUN},
-        {"ADAPT", POLICY_ADAPT}, {"SOURCE", POLICY_SOURCE}, {"HOOK", POLICY_HOOK},
+        {"ADAPT", POLICY_ADAPT}, {"SOURCE", POLICY_SOURCE}, {"HOOK", POLICY_HOOK}, {"THREAD", POLICY_THREAD},
+        {"BLOCKS_ALWAYS", BLOCKS_ALWAYS}, {"BLOCKS_READ", BLOCKS_READ}, {"BLOCKS_WRITE", BLOCKS_WRITE},
+        {"BLOCKS_SELF_READ", BLOCKS_SELF_READ}, {"BLOCKS_SELF_WRITE", BLOCKS_SELF_WRITE},
     };
     for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
         if (PyModule_AddIntConstant(module, policies[i].name, policies[i].value) < 0)

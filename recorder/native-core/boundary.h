@@ -15,7 +15,16 @@ enum boundary_policy {
     POLICY_RERUN,   /* runs in replay too; the recorded outcome wins */
     POLICY_ADAPT,   /* like RESULT, through the registry's own encode and decode functions */
     POLICY_SOURCE,  /* like ADAPT; the record is a SOURCE record */
+    POLICY_THREAD,  /* threads.h: `index` says which operation */
     POLICY_HOOK,    /* no boundary: `encode` is called, hidden, after it has run */
+};
+
+/* Whether other threads may run while a call lasts. */
+enum boundary_blocking {
+    BLOCKS_NEVER,
+    BLOCKS_ALWAYS,
+    BLOCKS_READ, BLOCKS_WRITE,            /* unless the descriptor that is its first argument is ready */
+    BLOCKS_SELF_READ, BLOCKS_SELF_WRITE,  /* unless the descriptor of self, a FileIO or socket, is ready */
 };
 
 typedef struct boundary_entry boundary_entry;
@@ -46,6 +55,7 @@ struct boundary_entry {
     Py_ssize_t index;            /* BUFFER: the buffer argument; OUTPUT: the data argument; wrap: see above */
     Py_ssize_t descriptor;       /* OUTPUT: argument that is the descriptor, -1: self is a FileIO */
     enum boundary_policy policy;
+    enum boundary_blocking blocking;
     unsigned id;
 };
 

@@ -25,6 +25,7 @@ int scan_register(PyObject *module);
 int control_register(PyObject *module);
 int startup_register(PyObject *module);
 int boundary_register(PyObject *module);
+int threads_register(PyObject *module);
 int identity_register(PyObject *module);
 int address_register(PyObject *module);
 int collector_register(PyObject *module);

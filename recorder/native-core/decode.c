@@ -1,5 +1,8 @@
 #include "decode.h"
+#include "contexts.h"
+#include "count.h"
 #include "handle.h"
+#include "turn.h"
 
 #include <errno.h>
 #include <string.h>
@@ -50,6 +53,8 @@ void stream_take(void)
     memcpy(&size, stream_at + 8, 4);
     stream_at += RECORD_HEADER_BYTES + size;
     stream_inputs++;
+    if (turn_is_shared)
+        count_expect(context_next_preemption());
 }
 
 void decode_set_unpickler(PyObject *loads)

@@ -45,7 +45,6 @@ static void give_up(void)
     uint64_t refused = atomic_load(&producer.header->consumer_state) == RING_REFUSES;
     atomic_store(&producer.header->producer_state, RING_GAVE_UP);
     attached = 0;
-    core_mode = MODE_OFF;
     if (!refused && write(2, gone, sizeof gone - 1) < 0)
         return; /* nobody is left to tell */
 }

@@ -3,6 +3,7 @@
 #include "collector.h"
 #include "digest.h"
 #include "errors.h"
+#include "threads.h"
 
 #include <string.h>
 
@@ -126,7 +127,7 @@ PyObject *record_call(boundary_entry *entry, const boundary_call *call)
     uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
     int hide = entry->policy != POLICY_RERUN;
     core_hidden += hide;
-    PyObject *result = entry->original(entry, call);
+    PyObject *result = entry->blocking ? threads_call_blocking(entry, call) : entry->original(entry, call);
     core_hidden -= hide;
     if (core_mode != MODE_RECORD) /* the call forked, and this is the child */
         return result;

@@ -1,5 +1,6 @@
 #include "replay.h"
 #include "collector.h"
+#include "contexts.h"
 #include "control.h"
 #include "digest.h"
 #include "errors.h"
@@ -87,9 +88,12 @@ static void peek(record_view *record)
             replay_record_ends();
         if (found < 0)
             replay_diverged("the recorded stream is damaged here");
-        if (record->kind != KIND_NOTE && record->kind != KIND_CLOCK)
+        if (record->kind == KIND_NOTE || record->kind == KIND_CLOCK)
+            stream_take();
+        else if (context_switch_is_next())
+            context_switch_as_recorded();
+        else
             return;
-        stream_take();
     }
 }
 
@@ -155,6 +159,16 @@ void replay_expect_own(unsigned kind, record_view *record)
     if (record->callable != 0 || record->kind != kind) {
         PyObject *recorded = describe(record);
         replay_diverged("the recording has %V where the recorder's own record %u was due", recorded, "another record", kind);
+    }
+}
+
+void replay_expect_call(boundary_entry *entry, record_view *record)
+{
+    peek(record);
+    if (record->callable != entry->id || (record->kind != KIND_RESULT && record->kind != KIND_RAISED)) {
+        core_hide();
+        PyObject *recorded = describe(record);
+        replay_diverged("the recording has %V here, the program called %U", recorded, "another record", entry->name);
     }
 }
 

@@ -15,6 +15,9 @@ _Noreturn void replay_record_ends(void);
 /* Is anything of the stream left? */
 int replay_has_more(void);
 
+/* The result or exception of this callable must be next: shown in *record, not taken. */
+void replay_expect_call(boundary_entry *entry, record_view *record);
+
 /* Takes a record of the recorder itself (callable 0) of this kind; a divergence if another comes. */
 void replay_expect_own(unsigned kind, record_view *record);
 

@@ -3,10 +3,12 @@
 #include "blake2b.h"
 #include "boundary.h"
 #include "control.h"
+#include "count.h"
 #include "decode.h"
 #include "errors.h"
 #include "handle.h"
 #include "replay.h"
+#include "turn.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -55,8 +57,11 @@ void core_show(void)
 /* A forked child shares the ring with its parent and must not write to it. */
 static void after_fork_in_child(void)
 {
-    if (core_mode == MODE_RECORD)
-        core_mode = MODE_OFF;
+    if (core_mode != MODE_RECORD)
+        return;
+    core_mode = MODE_OFF;
+    count_is_on = 0;
+    turn_forked();
 }
 
 static void at_exit(void)

@@ -1,6 +1,7 @@
 #include "ticks.h"
 
 #include "control.h"
+#include "count.h"
 #include "frames.h"
 #include "search.h"
 
@@ -212,6 +213,7 @@ static int on_event(PyObject *Py_UNUSED(object), PyFrameObject *frame_object, in
     if (what == PyTrace_LINE) {
         if (!ticks_hidden && ++ticks_now >= wake_at)
             look_closer(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
+        count_line();
     } else if (what == PyTrace_CALL) {
         if (search_starts && !ticks_hidden) {
             const frame *f = frames_current();

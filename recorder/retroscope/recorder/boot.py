@@ -23,6 +23,9 @@ def start(core, importer, stream, config):
         main = core.own_source(main)
     registry = importer.load("registry")
     registry.take_over(core, importer)
+    core.set_main_ident(facts["ident"])
+    if config.get("chaos"):
+        core.set_chaos(2000, facts["seed"])
     machine.restore(core, facts, replaying)
     if replaying:
         _begin_replay(core, importer, config, machine)

@@ -5,6 +5,7 @@ While recording it is taken from this machine and kept (`facts`); in replay it i
 
 import sys
 
+import _thread
 import posix
 
 
@@ -34,6 +35,7 @@ def facts(config, program):
     return {
         "environ": [(_text(name), _text(value)) for name, value in posix.environ.items()],
         "seed": config["seed"],
+        "ident": _thread.get_ident(),
         "executable": config["executable"],
         "version": sys.version,
         "hexversion": sys.hexversion,

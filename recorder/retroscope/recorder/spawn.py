@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 
-RING_BYTES = 1 << 24
+RING_BYTES = (1 << 24, 1 << 22, 1 << 20)  # smaller ones where a limit on file sizes (ulimit -f) holds for memory too
 _RING_HEADER = 4096
 _MOVED = "EIPS"  # interpreter flags that start-up applies itself, from the configuration
 _SIGPIPE, _SIGXFSZ = 13, 25  # ignored by every Python; the program must find them as the shell left them
@@ -19,8 +19,16 @@ _SIGPIPE, _SIGXFSZ = 13, 25  # ignored by every Python; the program must find th
 def make_ring() -> int:
     """A memfd with an empty ring (docs/architecture.md, Seam 1), to be inherited by the program."""
     descriptor = os.memfd_create("retroscope-ring", 0)
-    os.ftruncate(descriptor, _RING_HEADER + RING_BYTES)
-    os.pwrite(descriptor, b"RSCPRNG1" + struct.pack("<Q", RING_BYTES), 0)
+    for size in RING_BYTES:
+        try:
+            os.ftruncate(descriptor, _RING_HEADER + size)
+        except OSError:
+            if size == RING_BYTES[-1]:
+                os.close(descriptor)
+                raise
+        else:
+            os.pwrite(descriptor, b"RSCPRNG1" + struct.pack("<Q", size), 0)
+            break
     return descriptor
 
 

@@ -4,13 +4,16 @@ Everything callable of a listed module is RESULT unless the file says otherwise:
 always misses a clock. Policies are those of recorder/native-core/boundary.h.
 """
 
+from retroscope.recorder.boundary.blocking import BLOCKING
+
 
 class Policy:
     """How one callable crosses the boundary. `encode(result, self, args, kwargs)` makes a plain value,
     `decode(value, self, args, kwargs)` the result again; `when(self, args, kwargs)` says whether this call
     crosses at all; `wrap(call, self, args, kwargs)` replaces it when argument `index` is given and not None."""
 
-    def __init__(self, kind, *, index=0, descriptor=0, encode=None, decode=None, when=None, wrap=None, member=None):
+    def __init__(self, kind, *, index=0, descriptor=0, encode=None, decode=None, when=None, wrap=None, member=None,
+                 operation=None):
         self.kind = kind
         self.options = {
             name: value
@@ -21,11 +24,17 @@ class Policy:
             if value
         }  # fmt: skip
         self.member = member
+        self.operation = operation
 
 
 RESULT = Policy("RESULT")
 RERUN = Policy("RERUN")
 PASS = None
+
+
+def thread(operation):
+    """An operation of recorder/native-core/threads.h."""
+    return Policy("THREAD", operation=operation)
 
 
 def output(*, data, descriptor):
@@ -71,7 +80,6 @@ class Module:
 _FUNCTION = type(len)
 _METHODS = (type(str.join), type(dict.__dict__["fromkeys"]))
 _ATTRIBUTE = type(type(len).__dict__["__name__"])
-_PYTHON = type(lambda: None)
 
 
 def apply(core, known, module):
@@ -121,4 +129,8 @@ def _patch(core, target, owner, attribute, name, policy):
     options = dict(policy.options)
     if policy.member:
         options["member"] = vars(owner)[policy.member]
+    if policy.operation:
+        options["index"] = getattr(core, policy.operation)
+    if name in BLOCKING:
+        options["blocking"] = getattr(core, BLOCKING[name])
     core.patch(target, owner, attribute, name, getattr(core, policy.kind), **options)

@@ -1,0 +1,29 @@
+/* Recorded threads in replay: user-level contexts in one OS thread, switched at the recorded places. So a raw
+ * fork() is a complete snapshot of a program with many threads. */
+#ifndef RETROSCOPE_CONTEXTS_H
+#define RETROSCOPE_CONTEXTS_H
+
+#include "core.h"
+
+#include <stdbool.h>
+
+/* What a context runs: returns when the thread is over, its thread state still there. */
+typedef void (*context_main)(void *argument);
+
+/* A context for the recorded thread `number`, which does not run yet; `stack_size` in bytes, 0: the default.
+ * 0, or -1 with an exception set. */
+int context_create(uint32_t number, size_t stack_size, context_main main, void *argument);
+
+/* The next record must be a hand-over at a blocking call: makes it. Returns when the caller runs again. */
+void context_switch_as_recorded(void);
+
+/* Is the next record a hand-over at a blocking call? */
+bool context_switch_is_next(void);
+
+/* The next record must be the hand-over by preemption at this count: makes it. */
+void context_preempt(int64_t count);
+
+/* The count of the next hand-over if that is by preemption, -1 otherwise. */
+int64_t context_next_preemption(void);
+
+#endif

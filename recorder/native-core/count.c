@@ -1,0 +1,211 @@
+#include "count.h"
+#include "contexts.h"
+#include "ticks.h"
+#include "turn.h"
+
+#include <stddef.h>
+#include <time.h>
+
+#define LOOK_EVERY 1000          /* counted events between two looks at the clock */
+#define SLICE_NS 5000000         /* as sys.setswitchinterval's default */
+
+int count_is_on;
+
+static int64_t counted;
+static int64_t wake_at = INT64_MAX;   /* leave the fast path at this count */
+static uint64_t slice_began;
+static uint64_t chaos_mean, chaos_state;
+
+static uint64_t clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* xorshift64*: cheap, and seeded, so that a chaotic recording can be asked for again. */
+static uint64_t draw(void)
+{
+    chaos_state ^= chaos_state >> 12;
+    chaos_state ^= chaos_state << 25;
+    chaos_state ^= chaos_state >> 27;
+    return chaos_state * 2685821657736338717u;
+}
+
+static void next_look(void)
+{
+    wake_at = counted + (chaos_mean ? (int64_t)(1 + draw() % (2 * chaos_mean)) : LOOK_EVERY);
+}
+
+void count_set_chaos(uint64_t mean, uint64_t seed)
+{
+    chaos_mean = mean;
+    chaos_state = seed ? seed : 1;
+}
+
+void count_expect(int64_t count)
+{
+    wake_at = count < 0 ? INT64_MAX : count;
+}
+
+static void __attribute__((noinline)) look_closer(void)
+{
+    if (core_mode == MODE_REPLAY) {
+        context_preempt(counted);
+        return;
+    }
+    if (core_mode != MODE_RECORD) {
+        wake_at = INT64_MAX;
+        return;
+    }
+    next_look();
+    if (!turn_is_wanted())
+        return;
+    uint64_t now = clock_ns();
+    if (!chaos_mean && now - slice_began < SLICE_NS)
+        return;
+    turn_preempt(counted);
+    slice_began = clock_ns();
+    next_look();
+}
+
+static inline void count_event(void)
+{
+    if (!core_hidden && ++counted >= wake_at)
+        look_closer();
+}
+
+#if PY_VERSION_HEX >= 0x030C0000
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+} counter;
+
+static PyObject *on_event(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
+                          PyObject *Py_UNUSED(names))
+{
+    if (count_is_on)
+        count_event();
+    Py_RETURN_NONE;
+}
+
+static PyTypeObject counter_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "retroscope.recorder._core.Counter",
+    .tp_basicsize = sizeof(counter),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_vectorcall_offset = offsetof(counter, call),
+    .tp_call = PyVectorcall_Call,
+};
+
+/* sys.monitoring's events, by their numbers in every version that has them. */
+#define PY_START_EVENT (1 << 0)
+#define JUMP_EVENT (1 << 7)
+
+static int tool = -1;
+
+static int take_tool(PyObject *monitoring)
+{
+    static const int ids[] = {3, 4, 5, 2, 1, 0};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        PyObject *done = PyObject_CallMethod(monitoring, "use_tool_id", "is", ids[i], "retroscope");
+        Py_XDECREF(done);
+        if (done)
+            return ids[i];
+        PyErr_Clear(); /* taken by another tool */
+    }
+    PyErr_SetString(PyExc_RuntimeError, "all tool ids of sys.monitoring are taken: Retroscope needs one for threads");
+    return -1;
+}
+
+static int register_counter(PyObject *monitoring)
+{
+    if (PyType_Ready(&counter_type) < 0 || (tool = take_tool(monitoring)) < 0)
+        return -1;
+    static const int events[] = {PY_START_EVENT, JUMP_EVENT};
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        counter *c = PyObject_New(counter, &counter_type);
+        if (!c)
+            return -1;
+        c->call = on_event;
+        PyObject *done = PyObject_CallMethod(monitoring, "register_callback", "iiN", tool, events[i], c);
+        Py_XDECREF(done);
+        if (!done)
+            return -1;
+    }
+    return 0;
+}
+
+static int switch_events(int on)
+{
+    PyObject *monitoring = PySys_GetObject("monitoring");
+    if (!monitoring || (tool < 0 && register_counter(monitoring) < 0))
+        return -1;
+    PyObject *done = PyObject_CallMethod(monitoring, "set_events", "ii", tool, on ? PY_START_EVENT | JUMP_EVENT : 0);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+void count_thread_begins(void)
+{
+    slice_began = clock_ns();
+}
+
+void count_line(void)
+{
+}
+
+#else
+
+static int on_trace(PyObject *Py_UNUSED(object), PyFrameObject *Py_UNUSED(frame), int what, PyObject *Py_UNUSED(arg))
+{
+    if (what == PyTrace_LINE) {
+        if (count_is_on)
+            count_event();
+        else
+            PyEval_SetTrace(NULL, NULL); /* this thread is alone again */
+    }
+    return 0;
+}
+
+/* In replay the tick handler traces already, and calls count_line. */
+static int switch_events(int on)
+{
+    if (on && core_mode == MODE_RECORD)
+        PyEval_SetTrace(on_trace, NULL);
+    return 0;
+}
+
+void count_thread_begins(void)
+{
+    slice_began = clock_ns();
+    if (core_mode == MODE_RECORD)
+        PyEval_SetTrace(on_trace, NULL);
+    else
+        ticks_start();
+}
+
+void count_line(void)
+{
+    if (count_is_on)
+        count_event();
+}
+
+#endif
+
+int count_for(unsigned alive)
+{
+    int on = alive > 1;
+    if (on == count_is_on)
+        return 0;
+    core_hide();
+    int failed = switch_events(on);
+    core_show();
+    count_is_on = on;
+    if (on && core_mode == MODE_RECORD) {
+        slice_began = clock_ns();
+        next_look();
+    }
+    return failed;
+}

@@ -1,0 +1,26 @@
+/* Threads of the program: how they start and end, and how they wait for each other.
+ *
+ * Whatever a thread waits for changes only under the turn: a lock is always tried without waiting; a thread
+ * that does not get it gives the turn up, and tries again when it has the turn back. So recording and replay
+ * run the same code, and the hand-overs are all that has to be recorded. */
+#ifndef RETROSCOPE_THREADS_H
+#define RETROSCOPE_THREADS_H
+
+#include "boundary.h"
+
+enum thread_operation {
+    THREAD_START, THREAD_START_JOINABLE, THREAD_SENTINEL,
+    LOCK_ACQUIRE, LOCK_RELEASE, LOCK_ENTER, LOCK_EXIT,
+    RLOCK_ACQUIRE, RLOCK_RELEASE, RLOCK_ENTER, RLOCK_EXIT, RLOCK_OWNED, RLOCK_SAVE, RLOCK_RESTORE, RLOCK_COUNT,
+    QUEUE_GET, QUEUE_PUT,
+    IMPORT_ACQUIRE, IMPORT_RELEASE, IMPORT_HELD,
+    HANDLE_JOIN, HANDLE_IS_DONE, HANDLE_IDENT, HANDLE_SHUTDOWN,
+};
+
+/* One call of a callable with POLICY_THREAD; entry->index is the operation. */
+PyObject *threads_call(boundary_entry *entry, const boundary_call *call);
+
+/* Runs the original of a call that may block: other threads may run meanwhile (recording). */
+PyObject *threads_call_blocking(boundary_entry *entry, const boundary_call *call);
+
+#endif

@@ -1,0 +1,53 @@
+/* The turn: the right to run Python code, a lock above the GIL. Exactly one thread holds it.
+ *
+ * A thread keeps the turn until it blocks, ends or is preempted; each hand-over to another thread is a
+ * SWITCH record, written by the thread that takes the turn. So the stream holds the whole running order,
+ * and in replay the same places switch between contexts (contexts.h) instead.
+ *
+ * Until the program starts its first thread nothing here costs anything: turn_is_shared is 0.
+ */
+#ifndef RETROSCOPE_TURN_H
+#define RETROSCOPE_TURN_H
+
+#include "core.h"
+
+#include <stdbool.h>
+
+/* Not 0 once a second thread was started. */
+extern int turn_is_shared;
+
+/* The running thread's number: 1 is the main thread, the others by order of start. */
+uint32_t turn_thread(void);
+
+/* --- recording only; all are called with the GIL, and release it while they wait --- */
+
+/* Makes the turn shared: the caller, the main thread of so far, holds it. */
+void turn_share(void);
+
+/* The calling OS thread is the recorded thread `number` from now on; it does not hold the turn yet. */
+void turn_enter(uint32_t number);
+
+/* Gives the turn up before a call that may block, and takes it again afterwards. */
+void turn_give(void);
+void turn_take(void);
+
+/* Gives the turn up for good: the thread ends. */
+void turn_leave(void);
+
+/* Waits, without the turn, until turn_wake(key), `deadline` (CLOCK_MONOTONIC seconds, negative: none) or a
+ * moment in which it is wise to look again. Returns with the turn: false when the deadline has passed. */
+bool turn_wait(const void *key, double deadline);
+
+/* The first thread that waits for `key` may go on. */
+void turn_wake(const void *key);
+
+/* Gives the turn to a thread that waits for it, if there is one, at this count (count.h). */
+void turn_preempt(int64_t count);
+
+/* Does another thread want the turn? Needs no lock; a guess. */
+bool turn_is_wanted(void);
+
+/* In the child of a fork: this thread is alone. */
+void turn_forked(void);
+
+#endif

@@ -1,0 +1,102 @@
+#include "waiting.h"
+#include "contexts.h"
+#include "digest.h"
+#include "replay.h"
+#include "turn.h"
+
+#include <string.h>
+#include <time.h>
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* The record that says: this wait ended without success. */
+static void record_gave_up(boundary_entry *entry)
+{
+    record_writer w;
+    record_begin(&w, entry->id, KIND_RESULT, 0, 0);
+    write_bytes(&w, "F", 1);
+    if (record_end(&w) < 0)
+        PyErr_Clear();
+}
+
+static bool gave_up_is_next(const boundary_entry *entry)
+{
+    record_view record;
+    return stream_peek(&record) == 1 && record.kind == KIND_RESULT && record.callable == entry->id &&
+           record.size == 1 && record.payload[0] == 'F';
+}
+
+static int record_wait(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *))
+{
+    double deadline = w->timeout < 0 ? -1 : now() + w->timeout;
+    for (;;) {
+        bool in_time = turn_wait(w->key, deadline);
+        int done = attempt(w->entry, w->call);
+        if (done)
+            return done;
+        if (!in_time) {
+            record_gave_up(w->entry);
+            return 0;
+        }
+    }
+}
+
+static int replay_wait(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *))
+{
+    for (;;) {
+        if (gave_up_is_next(w->entry)) {
+            stream_take();
+            return 0;
+        }
+        context_switch_as_recorded();
+        int done = attempt(w->entry, w->call);
+        if (done)
+            return done;
+    }
+}
+
+int wait_until(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *))
+{
+    return core_mode == MODE_REPLAY ? replay_wait(w, attempt) : record_wait(w, attempt);
+}
+
+static PyObject *argument(const boundary_call *call, Py_ssize_t index, const char *name)
+{
+    if (call->nargs > index)
+        return call->args[index];
+    Py_ssize_t n = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(call->kwnames, i), name) == 0)
+            return call->args[call->nargs + i];
+    return NULL;
+}
+
+int wait_arguments(const boundary_call *call, bool *blocking, double *timeout)
+{
+    Py_ssize_t named = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
+    PyObject *block = argument(call, 0, "blocking"), *limit = argument(call, 1, "timeout");
+    if (!block)
+        block = argument(call, 0, "block");
+    if (call->nargs + named > 2 || call->nargs + named != !!block + !!limit)
+        return 1;
+    int yes = block ? PyObject_IsTrue(block) : 1;
+    *timeout = -1;
+    if (limit && limit != Py_None) {
+        *timeout = PyFloat_Check(limit) || PyLong_Check(limit) ? PyFloat_AsDouble(limit) : -2;
+        if (PyErr_Occurred() || (*timeout < 0 && *timeout != -1) || (*timeout >= 0 && !yes) || *timeout > 4e9) {
+            PyErr_Clear();
+            return 1;
+        }
+    }
+    if (yes < 0) {
+        PyErr_Clear();
+        return 1;
+    }
+    *blocking = yes;
+    return 0;
+}

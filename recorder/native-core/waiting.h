@@ -1,0 +1,23 @@
+/* Waiting for something that only another thread can change; the same in recording and replay. */
+#ifndef RETROSCOPE_WAITING_H
+#define RETROSCOPE_WAITING_H
+
+#include "boundary.h"
+
+#include <stdbool.h>
+
+typedef struct {
+    boundary_entry *entry;       /* whose call waits: its RESULT record says when it gave up */
+    const boundary_call *call;
+    const void *key;             /* what it waits for (turn_wake) */
+    double timeout;              /* seconds; negative: none */
+} waiting;
+
+/* Tries `attempt(call, data)` until it succeeds: 1. 0 when the time is over, -1 with an exception.
+ * `attempt` returns 1, 0 or -1; it has failed once already. */
+int wait_until(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *));
+
+/* timeout arguments as lock.acquire has them: 0 done; 1 the original must complain; else as in *blocking, *timeout. */
+int wait_arguments(const boundary_call *call, bool *blocking, double *timeout);
+
+#endif

@@ -1,0 +1,31 @@
+"""Which calls may wait: other threads run meanwhile (DESIGN: the turn).
+
+ALWAYS; READ and WRITE: unless the descriptor that is the first argument is ready; SELF_READ and SELF_WRITE: unless
+the descriptor of self is ready. Everything else keeps the turn.
+"""
+
+_CALLS = {
+    "BLOCKS_ALWAYS": """
+        time.sleep select.select select.poll.poll select.epoll.poll builtins.input
+        posix.wait posix.waitpid posix.wait3 posix.wait4 posix.waitid posix.system posix.sched_yield posix.sendfile
+        posix.posix_spawn posix.lockf posix.writev posix.fsync posix.fdatasync
+        fcntl.flock fcntl.lockf fcntl.fcntl
+        _signal.pause _signal.sigwait _signal.sigwaitinfo _signal.sigtimedwait
+        _socket.socket.connect _socket.socket.connect_ex _socket.socket.sendall _socket.socket.sendmsg
+        _socket.getaddrinfo _socket.gethostbyname _socket.gethostbyname_ex _socket.gethostbyaddr _socket.getnameinfo
+        _sqlite3.Cursor.execute _sqlite3.Cursor.executemany _sqlite3.Cursor.executescript
+        _sqlite3.Connection.commit _sqlite3.Connection.rollback _sqlite3.Connection.__exit__
+        _sqlite3.Connection.backup
+        _ssl._SSLSocket.do_handshake _ssl._SSLSocket.read _ssl._SSLSocket.write _ssl._SSLSocket.shutdown
+    """,
+    "BLOCKS_READ": "posix.read posix.readv",
+    "BLOCKS_WRITE": "posix.write",
+    "BLOCKS_SELF_READ": """
+        _io.FileIO.read _io.FileIO.readall _io.FileIO.readinto
+        _socket.socket._accept _socket.socket.recv _socket.socket.recv_into _socket.socket.recvfrom
+        _socket.socket.recvfrom_into _socket.socket.recvmsg _socket.socket.recvmsg_into
+    """,
+    "BLOCKS_SELF_WRITE": "_io.FileIO.write _socket.socket.send _socket.socket.sendto",
+}
+
+BLOCKING = {name: kind for kind, names in _CALLS.items() for name in names.split()}
