@@ -19,6 +19,7 @@ class RingProducer:
         assert self.map[:8] == b"RSCPRNG1"
         self.size = self.get(8)
         self.head = self.get(HEAD)
+        self.parent = os.getppid()
         self.put(STATE, RECORDING)
 
     def get(self, offset: int) -> int:
@@ -28,11 +29,11 @@ class RingProducer:
         struct.pack_into("<Q", self.map, offset, value)
 
     def write(self, data: bytes, *, complete: bool = True) -> bool:
-        """Appends; False when the consumer refuses. `complete`: the record ends here."""
+        """Appends; False when the consumer refuses or is dead. `complete`: the record ends here."""
         while data:
             free = self.size - (self.head - self.get(TAIL))
             if not free:
-                if self.get(CONSUMER_STATE) == REFUSES:
+                if self.get(CONSUMER_STATE) == REFUSES or os.getppid() != self.parent:
                     return False
                 time.sleep(0.0002)
                 continue

@@ -34,7 +34,7 @@ COMMANDS = {
     "index": Command("build the index of a trace now", "scope index trace.db"),
     "dap": Command("serve an editor with the Debug Adapter Protocol", "scope dap --port 4711"),
     "doctor": Command("check whether this machine can record and replay", "scope doctor"),
-    "completion": Command("print a completion script for a shell", "scope completion bash >> ~/.bashrc"),
+    "completion": Command("print a completion script for a shell", 'eval "$(scope completion bash)"'),
 }
 
 

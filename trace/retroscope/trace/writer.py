@@ -167,9 +167,10 @@ class TraceWriter:
     """A new trace at `claim`; `recording` are the facts of the whole recording."""
 
     def __init__(self, claim: Claim, recording: dict[str, object]) -> None:
+        """Touches nothing yet: the file is made by the first commit."""
         self._claim = claim
         self._compressor = Compressor()
-        self._store = Store(claim.temporary, claim.descriptor, DATABASES)
+        self._store: Store | None = None
         self._processes: list[ProcessWriter] = []
         self._recording = recording
         self.begun = False  # is there a trace under its own name?
@@ -177,7 +178,7 @@ class TraceWriter:
     @property
     def size(self) -> int:
         """Bytes of the trace so far."""
-        return self._store.size()
+        return self._store.size() if self._store else 0
 
     def hurry(self, on: bool) -> None:
         """Compress less well and faster from now on, or not."""
@@ -191,6 +192,8 @@ class TraceWriter:
 
     def commit(self) -> None:
         """Everything pending into the file; StorageFull when that is impossible, and then `stop` must follow."""
+        if self._store is None:
+            self._store = Store(self._claim.temporary, self._claim.descriptor, DATABASES)
         values = [] if self.begun else self._beginning()
         for process in self._processes:
             values += process.cut(self._compressor)
@@ -218,8 +221,9 @@ class TraceWriter:
         outcome = "stopped" if stopped else "complete"
         state: dict[object, object] = {"state": outcome, "reason": stopped, "time": time.time()}
         try:
-            if self.begun:
+            if self._store and self.begun:
                 self._store.last_commit([process.entry(ahead=False) for process in self._processes], state)
         finally:
-            self._store.close()
+            if self._store:
+                self._store.close()
             self._claim.release()
