@@ -184,7 +184,7 @@ static void one_more(void)
 }
 
 /* The real start, with our own function in the place of the program's. */
-static PyObject *start_original(boundary_entry *entry, thread *t, PyObject *const *rest, Py_ssize_t nrest, PyObject *kwnames)
+static PyObject *start_original(boundary_entry *entry, PyObject *module, thread *t, PyObject *const *rest, Py_ssize_t nrest)
 {
     PyObject *capsule = PyCapsule_New(t, NULL, NULL);
     PyObject *main = capsule ? PyCFunction_New(&thread_main_definition, capsule) : NULL;
@@ -192,9 +192,8 @@ static PyObject *start_original(boundary_entry *entry, thread *t, PyObject *cons
     Py_XDECREF(capsule);
     if (main) {
         PyObject *args[4] = {main};
-        Py_ssize_t named = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
-        memcpy(args + 1, rest, (size_t)(nrest + named) * sizeof *args);
-        const boundary_call call = {NULL, args, nrest + 1, kwnames};
+        memcpy(args + 1, rest, (size_t)nrest * sizeof *args);
+        const boundary_call call = {module, args, nrest + 1, NULL};
         result = entry->original(entry, &call);
         Py_DECREF(main);
     }
@@ -268,7 +267,7 @@ static PyObject *start(boundary_entry *entry, const boundary_call *call)
     if (!turn_is_shared)
         turn_share();
     PyObject *nothing = PyTuple_New(0);
-    PyObject *ident = nothing ? start_original(entry, t, &nothing, 1, NULL) : NULL;
+    PyObject *ident = nothing ? start_original(entry, call->self, t, &nothing, 1) : NULL;
     Py_XDECREF(nothing);
     if (!ident) {
         record_failure(entry);
@@ -337,7 +336,7 @@ static PyObject *start_joinable(boundary_entry *entry, const boundary_call *call
         if (!turn_is_shared)
             turn_share();
         PyObject *rest[] = {handle, t->daemon ? Py_True : Py_False};
-        PyObject *same = start_original(entry, t, rest, 2, NULL);
+        PyObject *same = start_original(entry, call->self, t, rest, 2);
         if (!same)
             record_failure(entry);
         ident = same ? PyObject_GetAttrString(same, "ident") : NULL;
