@@ -104,7 +104,7 @@ class Bench:
 
         self.record(PROGRAMS / "ten_million_ticks.py")
         taken: list[float] = []
-        with Timeline(self.trace) as timeline:
+        with Timeline.open(self.trace) as timeline:
             last = timeline.goto_end().tick
             if last < 9_000_000:
                 raise RuntimeError(f"the trace for stepping has only {last} ticks")
@@ -114,6 +114,7 @@ class Bench:
                 for _ in range(15):
                     began = time.perf_counter()
                     move()
+                    timeline.stack()  # what the prompt shows after each step
                     taken.append(time.perf_counter() - began)
         name = "reverse-step" if backwards else "step"
         return Row(f"one {name} in ten million ticks, median", statistics.median(taken) * 1000, 50, "ms")
