@@ -283,6 +283,8 @@ class Motion:
         places = self.snapshots.dense_places(process.tick, until) if until != TO_THE_END else []
         process.set_breakpoints(self._table, self._table_version)
         while True:
+            if self.interrupted.is_set():
+                raise Interrupted
             start = process.tick
             goal = min([until, self._leg_end(start), *(place for place in places if place > start)])
             began = time.monotonic()
@@ -297,8 +299,6 @@ class Motion:
                 self._leave_snapshot(process)
             self._adapt_leg(goal - start, time.monotonic() - began)
             self.on_leg(stopped)
-            if self.interrupted.is_set():
-                raise Interrupted
 
     def _is_final(self, stopped: Stopped) -> bool:
         if stopped.reason in (Reason.DIVERGED, Reason.SEALED):
