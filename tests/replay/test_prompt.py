@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -181,6 +182,10 @@ class Terminal:
         return found
 
     def close(self) -> int:
+        """Its exit status, once it has closed the terminal."""
+        with contextlib.suppress(OSError):
+            while os.read(self.master, 65536):
+                pass
         os.close(self.master)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
