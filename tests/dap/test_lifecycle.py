@@ -202,8 +202,8 @@ def test_output_comes_while_the_program_still_runs(client: Client, tmp_path: Pat
 def test_terminate_while_recording_ends_the_program_and_opens_what_was_recorded(client: Client, tmp_path: Path) -> None:
     program = tmp_path / "server.py"
     program.write_text(
-        "import time\nprint('serving')\ntry:\n    while True:\n        time.sleep(0.01)\n"
-        "except KeyboardInterrupt:\n    print('bye')\n"
+        "import signal, time\nasked = []\nsignal.signal(signal.SIGINT, lambda *_: asked.append(1))\nprint('serving')\n"
+        "while not asked:\n    time.sleep(0.01)\nprint('bye')\n"
     )
     begin(client)
     launch = client.send("launch", program=str(program))

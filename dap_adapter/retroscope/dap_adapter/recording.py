@@ -30,7 +30,7 @@ sys.exit(main())
 called as one of ours; `-P` would do the same, but the recorder hands the interpreter's options on to the program."""
 PIPES_GRACE = 1.0
 """Seconds to wait for the end of the output after the end of the program: a daemon it left behind may hold the pipe."""
-STOP_PATIENCE = 2.0
+STOP_PATIENCE = 1.0
 """Seconds between asking a program to stop and the next, stronger, way of asking."""
 
 

@@ -34,8 +34,9 @@ SERVED_DURING_MOTION = frozenset(
 """Requests a client may send while the program runs, and whose answer it needs before it stops again."""
 
 
-LEAVE_PATIENCE = 3.0
-"""Seconds that a client which wants to leave waits for work that does not let itself be stopped."""
+LEAVE_PATIENCE = 4.0
+"""Seconds that a client which wants to leave waits for work that does not let itself be stopped. Longer than it takes
+to end a program that is being recorded."""
 STUCK = 1
 """The exit status of an adapter that ended without waiting for its work."""
 

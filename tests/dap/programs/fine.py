@@ -5,7 +5,9 @@ def square(number):
     return number * number  # @square
 
 
-squares = list(map(square, range(4)))  # @squares
+squares = []
+for number in range(4):
+    squares.append(square(number))  # @squares
 for value in squares:  # @loop
     print("square", value)  # @print
 print("done")  # @done
