@@ -52,7 +52,7 @@ class Recording:
 
     def run(self) -> None:
         program = os.pidfd_open(self.pid)
-        self.drain.run(program)
+        self.drain.run(program, lambda: None)
         os.close(program)
         status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         self.drain.finish("exited" if status >= 0 else "signal", abs(status))

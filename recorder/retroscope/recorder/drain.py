@@ -15,6 +15,8 @@ from retroscope.trace.writer import StorageFull, TraceWriter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from retroscope.recorder._core import RingConsumer
     from retroscope.trace.claim import Claim
 
@@ -45,18 +47,22 @@ class Drain:
         """Bytes of the trace."""
         return self._writer.size
 
-    def run(self, program: int) -> None:
-        """Drains until the process behind the pidfd `program` is dead. The ring may not be empty then."""
+    def run(self, program: int, meanwhile: Callable[[], None]) -> None:
+        """Drains until the process behind the pidfd `program` is dead or nothing more can be stored.
+
+        The ring may not be empty then. `meanwhile` is called every few milliseconds.
+        """
         poller = select.poll()
         poller.register(program, select.POLLIN)
         wait = _SHORTEST_WAIT
-        while True:
+        while self.stopped is None:
+            meanwhile()
             taken = self._take()
             if taken >= _WORTH_A_CHUNK:
                 wait = 0
             else:
                 wait = _SHORTEST_WAIT if taken > 1 << 16 else min(2 * max(wait, 1), _LONGEST_WAIT)
-            if poller.poll(None if self.stopped else wait):
+            if poller.poll(wait):
                 return
 
     def finish(self, ended: str, number: int) -> None:

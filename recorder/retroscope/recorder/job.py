@@ -1,8 +1,9 @@
 """The program as a job of the terminal: starting it, and passing on the signals that were meant for it.
 
-The terminal sends SIGINT, SIGQUIT and SIGTSTP to the whole process group, so the program has got them already and we
-only must not die of them. What others send to us alone (kill, a supervisor) is passed on. A sender that signals the
-whole group, as `timeout` does, reaches the program twice: nothing tells the two cases apart.
+What the terminal sends (SIGINT, SIGQUIT, SIGTSTP, SIGHUP) goes to the whole process group, so the program has got it
+already and we only must not die of it. What a process sends to us, by kill or as a supervisor, is passed on: siginfo
+tells the two apart. Nothing tells whether a process sent it to us alone or, as `timeout` does, to the whole group;
+in the second case it reaches the program twice.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from _signal import (  # type: ignore[import-not-found]  # the signal module wou
     getsignal,
     pidfd_send_signal,
     pthread_sigmask,
+    sigtimedwait,
 )
 from _signal import signal as set_handler
 
@@ -35,37 +37,43 @@ if TYPE_CHECKING:
     from typing import Self
 
 _SIGCONT, _SIGSTOP = 18, 19
-_OUTLIVED = (SIGINT, SIGQUIT, SIGTSTP)
-_PASSED_ON = (SIGTERM, SIGHUP, SIGUSR1, SIGUSR2)
-_ALL = (*_OUTLIVED, *_PASSED_ON, SIGCHLD, SIGTTIN, SIGTTOU)
+_PASSED_ON = (SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2)
+_ALL = (*_PASSED_ON, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU)
 
 
 class Job:
     """The running program: `pid`, and `descriptor`, a pidfd that becomes readable when it dies."""
 
     def __init__(self, start: Callable[[int, set[int]], int], ring: int) -> None:
-        """Starts it by `start(ring, signal mask)`; no signal is lost between its start and our handlers."""
-        mask = {int(number) for number in pthread_sigmask(SIG_BLOCK, _ALL)}
+        """Starts it by `start(ring, signal mask)`; no signal is lost between its start and our readiness."""
+        self._mask = {int(number) for number in pthread_sigmask(SIG_BLOCK, _ALL)}
+        self._handlers: dict[int, object] = {}
         try:
-            self.pid = start(ring, mask)
+            self.pid = start(ring, self._mask)
             self.descriptor = os.pidfd_open(self.pid)
-            self._before = self._install()
-        finally:
-            pthread_sigmask(SIG_SETMASK, mask)
+            self._install()
+        except BaseException:
+            pthread_sigmask(SIG_SETMASK, self._mask)
+            raise
+        pthread_sigmask(SIG_SETMASK, self._mask | set(_PASSED_ON))
 
-    def _install(self) -> dict[int, object]:
-        handlers: dict[int, object] = dict.fromkeys(_OUTLIVED, lambda number, frame: None)
-        handlers |= dict.fromkeys(_PASSED_ON, self._pass_on)
-        handlers[SIGCHLD] = self._stop_together
-        handlers[SIGTTIN] = handlers[SIGTTOU] = SIG_IGN
-        before: dict[int, object] = {}
-        for number, handler in handlers.items():
-            if getsignal(number) != SIG_IGN:  # ignored from the beginning, as under nohup: so it stays, for both
-                before[number] = set_handler(number, handler)
-        return before
+    def _install(self) -> None:
+        wanted = {SIGTSTP: lambda number, frame: None, SIGCHLD: self._stop_together, SIGTTIN: SIG_IGN, SIGTTOU: SIG_IGN}
+        for number, handler in wanted.items():
+            if getsignal(number) != SIG_IGN:  # ignored from the beginning: so it stays, for both of us
+                self._handlers[number] = set_handler(number, handler)
 
-    def _pass_on(self, number: int, frame: object) -> None:
-        pidfd_send_signal(self.descriptor, number)
+    def pass_on(self) -> None:
+        """Passes on what has come; to be called now and then, and harmless when the program is dead."""
+        while (arrived := sigtimedwait(_PASSED_ON, 0)) is not None:
+            if arrived.si_code <= 0:  # from a process; the kernel's own, above 0, went to the whole group
+                self._send(arrived.si_signo)
+
+    def _send(self, number: int) -> None:
+        try:
+            pidfd_send_signal(self.descriptor, number)
+        except ProcessLookupError:
+            return  # it has ended in the meantime
 
     def _is_stopped(self) -> bool:
         try:
@@ -78,14 +86,16 @@ class Job:
         if self._is_stopped():
             os.kill(os.getpid(), _SIGSTOP)
             if self._is_stopped():
-                pidfd_send_signal(self.descriptor, _SIGCONT)
+                self._send(_SIGCONT)
 
     def reap(self) -> tuple[str, int]:
-        """Waits for its end: ("exited", status) or ("signal", number). From then on signals are ours again."""
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        for number, handler in self._before.items():
-            if number in (SIGCHLD, *_PASSED_ON):
-                set_handler(number, handler)
+        """Waits for its end, passing signals on: ("exited", status) or ("signal", number)."""
+        import select
+
+        poller = select.poll()
+        poller.register(self.descriptor, select.POLLIN)
+        while not poller.poll(50):
+            self.pass_on()
         _, status = os.waitpid(self.pid, 0)
         if os.WIFSIGNALED(status):
             return "signal", os.WTERMSIG(status)
@@ -95,4 +105,8 @@ class Job:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.pass_on()  # what came too late is forgotten, not obeyed by us
+        for number, handler in self._handlers.items():
+            set_handler(number, handler)
+        pthread_sigmask(SIG_SETMASK, self._mask)
         os.close(self.descriptor)

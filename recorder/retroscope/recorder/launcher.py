@@ -72,7 +72,7 @@ def _store(job: Job, consumer: RingConsumer, claim: Claim, launch: Launch, start
         from retroscope.recorder.drain import Drain
 
         drain = Drain(consumer, claim, launch.recording(started), launch.process(job.pid, started))
-        drain.run(job.descriptor)
+        drain.run(job.descriptor, job.pass_on)
     except Exception as error:
         # Whatever fails here is our misfortune, not the program's: it goes on, unrecorded, and we say so.
         consumer.refuse()
