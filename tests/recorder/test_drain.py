@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from retroscope.recorder._core import RingConsumer
 from retroscope.recorder.drain import Drain
 from retroscope.recorder.spawn import make_ring
@@ -20,6 +19,7 @@ from retroscope.trace import open_trace
 from retroscope.trace.claim import Claim
 from retroscope.trace.encoding import encode_value
 from retroscope.trace.stream import Kind, encode_record
+
 from tests.recorder.ring_producer import RingProducer
 from tests.trace.making import FACTS, RECORDING
 

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
 from retroscope.recorder.spawn import own_flags
 from retroscope.trace import open_trace
 
@@ -103,7 +102,8 @@ def test_the_users_own_hash_seed_stays() -> None:
     code = "import os; print(os.environ.get('PYTHONHASHSEED'), hash('text'))"
     for seed in ("17", "0"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        assert run(*RECORD, "-c", code, env=environment).stdout == run(sys.executable, "-c", code, env=environment).stdout
+        plain = run(sys.executable, "-c", code, env=environment)
+        assert run(*RECORD, "-c", code, env=environment).stdout == plain.stdout
     environment["PYTHONHASHSEED"] = "random"
     answers = {run(*RECORD, "-c", code, env=environment).stdout for _ in range(3)}
     assert len(answers) == 3
@@ -286,7 +286,7 @@ def test_a_full_disk_does_not_touch_the_program(here: Path) -> None:
     (here / "small").mkdir()
     if run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", "small").returncode:
         pytest.skip("no tmpfs can be mounted here")
-    code = "import os\nfor _ in range(80): assert len(os.urandom(100_000)) == 100_000\nprint('done')\nraise SystemExit(6)"
+    code = "import os\nfor _ in range(80): os.urandom(100_000)\nprint('done')\nraise SystemExit(6)"
     try:
         recorded = run(*RECORD[:-1], "small/trace.db", "-c", code)
         assert recorded.returncode == 6
