@@ -65,7 +65,7 @@ def test_calls_and_breakpoints(entered: Client, fine: Path) -> None:
         ("goto 3", "tick 3 of"),
         ("goto 1_0", "tick 10 of"),
         ("goto end", "end of the recording"),
-        ("goto entry", "entry, tick 1 of"),
+        ("goto entry", "tick 1 of"),
         ("goto input 2", "tick "),
     ],
 )

@@ -37,7 +37,7 @@ def test_launch_stops_at_the_failure(client: Client, orders: Path) -> None:
     stopped = start(client, "launch", program=str(orders))
     assert stopped["reason"] == "exception"
     assert stopped["text"].startswith("TypeError: ")
-    assert stopped["description"].startswith("exception, tick ")
+    assert stopped["description"].startswith("tick ")
     assert stopped["description"].endswith(" (in the past)")
     assert top(client) == ("price", line_of(orders, "multiply"))
 
@@ -299,3 +299,13 @@ def gone(pid: int) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+def test_lines_written_piece_by_piece_come_as_lines(client: Client, tmp_path: Path) -> None:
+    """Python writes a traceback in a hundred pieces; clients show every event on a line of its own."""
+    program = tmp_path / "pieces.py"
+    program.write_text("import sys\nfor _ in range(200):\n    sys.stdout.write('.')\nprint('end')\n")
+    start(client, "launch", program=str(program))
+    events = [body for body in client.waiting("output") if body["category"] == "stdout"]
+    assert "".join(body["output"] for body in events) == "." * 200 + "end\n"
+    assert len(events) < 10

@@ -57,7 +57,7 @@ def test_into_a_function_and_out_of_it(client: Client, fine: Path) -> None:
 
 
 def test_every_stop_says_where_in_time_it_is(client: Client, fine: Path) -> None:
-    total = int(start(client, "launch", program=str(fine))["description"].split()[4])
+    total = int(start(client, "launch", program=str(fine))["description"].split()[3])
     assert go(client, "next")["description"] == f"tick 2 of {total} (in the past)"
     assert go(client, "continue")["description"] == f"end of the recording, tick {total} of {total}"
     assert go(client, "reverseContinue")["description"] == (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from itertools import groupby
 
 from retroscope.dap_adapter.session import Session
 from retroscope.replay.moments import InputId, Moment
@@ -28,10 +29,11 @@ class RecordedOutput:
     def show_up_to(self, moment: Moment) -> None:
         if self._silent or moment.input <= self._furthest:
             return
-        for chunk in self._session.timeline.output():
-            if chunk.input > self._shown:
-                self._shown = chunk.input
-                text = self._decoders[chunk.stream].decode(chunk.data)
-                if text:
-                    self._session.channel.event("output", {"category": chunk.stream, "output": text})
+        new = [chunk for chunk in self._session.timeline.output() if chunk.input > self._shown]
+        for stream, pieces in groupby(new, lambda chunk: chunk.stream):
+            text = self._decoders[stream].decode(b"".join(piece.data for piece in pieces))
+            if text:
+                self._session.channel.event("output", {"category": stream, "output": text})
+        if new:
+            self._shown = new[-1].input
         self._furthest = moment.input

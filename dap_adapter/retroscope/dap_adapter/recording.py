@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -28,6 +30,11 @@ sys.exit(main())
 """
 """The command `scope` of any interpreter. Its own path is without the working directory, where a module may lie that is
 called as one of ours; `-P` would do the same, but the recorder hands the interpreter's options on to the program."""
+CHUNK = 65536
+"""Bytes of output in one event, about."""
+PIECE_GAP = 0.01
+GATHERING = 0.1
+"""Seconds without output that end a piece, and seconds after which it is shown in any case."""
 PIPES_GRACE = 1.0
 """Seconds to wait for the end of the output after the end of the program: a daemon it left behind may hold the pipe."""
 STOP_PATIENCE = 1.0
@@ -138,10 +145,25 @@ def _pump(pipe: IO[bytes], sink: Callable[[str], None]) -> threading.Thread:
     return thread
 
 
+def _gathered(descriptor: int) -> bytes:
+    """The next output; what a program writes piece by piece is put together, so that clients show lines as lines."""
+    data = os.read(descriptor, CHUNK)
+    deadline = time.monotonic() + GATHERING
+    while data and len(data) < CHUNK:
+        patience = min(PIECE_GAP, deadline - time.monotonic())
+        if patience <= 0 or not select.select([descriptor], [], [], patience)[0]:
+            break
+        more = os.read(descriptor, CHUNK)
+        if not more:
+            break
+        data += more
+    return data
+
+
 def _drain(pipe: IO[bytes], sink: Callable[[str], None]) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     descriptor = pipe.fileno()
-    while data := os.read(descriptor, 65536):
+    while data := _gathered(descriptor):
         text = decoder.decode(data)
         if text:
             sink(text)

@@ -21,10 +21,7 @@ REASONS = {
     StopReason.INTERRUPTED: "pause",
 }
 
-PREFIXES = {
-    StopReason.ENTRY: "entry, ",
-    StopReason.BREAKPOINT: "breakpoint, ",
-    StopReason.EXCEPTION: "exception, ",
+PREFIXES = {  # only what the reason does not say: there is little room where clients show this
     StopReason.BEGINNING: "beginning of the recording, ",
     StopReason.END: "end of the recording, ",
     StopReason.DIVERGED: "the replay differs from the recording, ",

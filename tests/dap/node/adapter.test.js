@@ -72,7 +72,7 @@ describe("the adapter on standard streams", () => {
 
   it("walks back from the failure to the cause", async () => {
     const stopped = await start({ program: ORDERS });
-    assert.match(stopped.description, /^exception, tick \d+ of \d+ \(in the past\)$/);
+    assert.match(stopped.description, /^tick \d+ of \d+ \(in the past\)$/);
     assert.strictEqual(await valueOf("amount"), "None");
     const lines = [{ line: lineOf(ORDERS, "call") }];
     await client.setBreakpointsRequest({ source: { path: ORDERS }, breakpoints: lines });
