@@ -240,6 +240,8 @@ def test_pause_and_breakpoints_reach_a_long_motion(
         tmp_path, "long.py", "total = 0\nfor number in range(1_500_000):\n    total += number  # @add\nprint(total)\n"
     )
     start(client, "launch", program=str(program), stopAt=place_to_start)
+    if place_to_start == "end":
+        go(client, "stepBack")
     client.request(verb, threadId=1)
     client.request("pause", threadId=1)
     stopped = client.wait_for("stopped")
@@ -249,6 +251,23 @@ def test_pause_and_breakpoints_reach_a_long_motion(
     breaks(client, program, line_of(program, "add"))
     assert client.wait_for("stopped")["reason"] == "breakpoint"
     assert top(client) == ("<module>", line_of(program, "add"))
+
+
+@pytest.mark.xfail(
+    reason="Timeline looks at a process that is over, when a motion from the end is broken off", strict=False
+)
+@pytest.mark.parametrize("how", ["pause", "no such tick"])
+def test_the_stack_can_be_seen_after_a_motion_that_was_broken_off(client: Client, tmp_path: Path, how: str) -> None:
+    program = write(tmp_path, "long.py", "total = 0\nfor number in range(500_000):\n    total += number\n")
+    start(client, "launch", program=str(program), stopAt="end" if how == "pause" else "entry")
+    if how == "pause":
+        client.request("reverseContinue", threadId=1)
+        client.request("pause", threadId=1)
+        client.wait_for("stopped")
+    else:
+        move(client, ".goto 100_000_000")
+        assert client.request("stackTrace", threadId=1)["stackFrames"]
+    client.request("stackTrace", threadId=1)
 
 
 @pytest.mark.parametrize(

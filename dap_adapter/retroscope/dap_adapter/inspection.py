@@ -73,15 +73,19 @@ class Inspection:
         return body
 
     def _threads(self, _arguments: Arguments) -> Body:
-        if not self._session.is_open:
-            return {"threads": []}
+        return {"threads": self._threads_now() if self._session.is_open else []}
+
+    def _threads_now(self) -> list[dict[str, Any]]:
+        """Never empty: clients offer motion on a thread only, and at the end of the recording none may be left."""
         timeline = self._session.timeline
         threads = [{"id": int(thread.id), "name": thread.name} for thread in timeline.threads()]
-        # Clients offer motion on a thread only; at the end of the recording there may be none left.
-        return {"threads": threads or [{"id": int(timeline.now.thread), "name": "MainThread"}]}
+        return threads or [{"id": int(timeline.now.thread), "name": "MainThread"}]
 
     def _stack_trace(self, arguments: Arguments) -> Body:
-        frames = self._session.timeline.stack(ThreadId(integer(arguments, "threadId")))
+        thread = ThreadId(integer(arguments, "threadId"))
+        if all(known["id"] != thread for known in self._threads_now()):
+            raise RequestFailed(f"there is no thread {thread} at this moment")
+        frames = self._session.timeline.stack(thread)
         start = max(integer(arguments, "startFrame", 0), 0)
         levels = integer(arguments, "levels", 0)
         page = frames[start : start + levels] if levels > 0 else frames[start:]
