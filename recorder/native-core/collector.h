@@ -1,5 +1,6 @@
-/* The garbage collector runs at recorded places only, so that finalizers and weakref callbacks replay at
- * the same place. CPython's own trigger is off; the program still sees gc.isenabled() as it set it. */
+/* The garbage collector frees what somebody can see dying at recorded places only, so that finalizers and weakref
+ * callbacks replay at the same place. In between it frees, silently, what nobody can see (silent.h), so that memory
+ * stays bounded in a stretch of code that crosses no boundary. The program's own gc module shows nothing of this. */
 #ifndef RETROSCOPE_COLLECTOR_H
 #define RETROSCOPE_COLLECTOR_H
 

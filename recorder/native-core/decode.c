@@ -32,19 +32,33 @@ int stream_map(int fd)
     return 0;
 }
 
+static int view(const char *at, record_view *r)
+{
+    if (at == stream_end)
+        return 0;
+    if (stream_end - at < RECORD_HEADER_BYTES)
+        return -1;
+    memcpy(&r->callable, at, 2);
+    r->kind = (uint8_t)at[2];
+    r->flags = (uint8_t)at[3];
+    memcpy(&r->digest, at + 4, 4);
+    memcpy(&r->size, at + 8, 4);
+    r->payload = at + RECORD_HEADER_BYTES;
+    return (size_t)(stream_end - r->payload) < r->size ? -1 : 1;
+}
+
 int stream_peek(record_view *r)
 {
-    if (stream_at == stream_end)
-        return 0;
-    if (stream_end - stream_at < RECORD_HEADER_BYTES)
-        return -1;
-    memcpy(&r->callable, stream_at, 2);
-    r->kind = (uint8_t)stream_at[2];
-    r->flags = (uint8_t)stream_at[3];
-    memcpy(&r->digest, stream_at + 4, 4);
-    memcpy(&r->size, stream_at + 8, 4);
-    r->payload = stream_at + RECORD_HEADER_BYTES;
-    return (size_t)(stream_end - r->payload) < r->size ? -1 : 1;
+    return view(stream_at, r);
+}
+
+unsigned stream_next_flags(void)
+{
+    record_view r;
+    int found = view(stream_at, &r);
+    while (found == 1 && (r.kind == KIND_NOTE || r.kind == KIND_CLOCK))
+        found = view(r.payload + r.size, &r);
+    return found == 1 ? r.flags : ~0u;
 }
 
 void stream_take(void)

@@ -17,6 +17,9 @@ int stream_map(int fd);
 /* The next record, without taking it: 1, 0 at the end of the stream, -1 when it is damaged. */
 int stream_peek(record_view *record);
 
+/* The flags of the next record that is neither a note nor a clock; all ones at the end of the stream. */
+unsigned stream_next_flags(void);
+
 /* Takes the record stream_peek has shown. */
 void stream_take(void);
 

@@ -14,6 +14,7 @@ static uint64_t head;          /* our own copy of header->head: we are the only 
 static int attached;
 static PyObject *pickler;
 uint64_t record_count;
+unsigned record_flags_next;
 
 int record_attach(int fd)
 {
@@ -74,7 +75,7 @@ void record_begin(record_writer *w, unsigned callable, unsigned kind, unsigned f
     uint16_t id = (uint16_t)callable;
     memcpy(place, &id, 2);
     place[2] = (char)kind;
-    place[3] = (char)flags;
+    place[3] = (char)(kind == KIND_NOTE || kind == KIND_CLOCK ? flags : flags | record_flags_next);
     memcpy(place + 4, &digest, 4);
     w->p = place + RECORD_HEADER_BYTES;
 }
@@ -148,6 +149,7 @@ int record_end(record_writer *w)
     uint32_t size = (uint32_t)(n - RECORD_HEADER_BYTES);
     memcpy(w->start + 8, &size, 4);
     record_count++;
+    record_flags_next &= ~(unsigned)w->start[3];
     if (attached && w->start != nowhere) {
         if (w->heap) {
             publish_heap(w, n);

@@ -10,6 +10,8 @@ enum record_kind {
 };
 
 #define FLAG_OUTPUT 1
+#define FLAG_SILENT 2     /* since the record before, garbage was freed that nobody saw (silent.h) */
+#define FLAG_SILENT_OLD 4 /* of the older generations too */
 #define RECORD_HEADER_BYTES 12
 
 /* One call that crosses the boundary, as vectorcall passes it. `self` may be NULL. */
@@ -52,6 +54,9 @@ void record_close(void);
 
 /* Sets what turns a value that has no native form into bytes: a Python callable (object) -> bytes. */
 void encode_set_pickler(PyObject *dumps);
+
+/* Flags that the next record gets besides its own. */
+extern unsigned record_flags_next;
 
 /* Number of records written. */
 extern uint64_t record_count;

@@ -29,8 +29,9 @@ def start(core, importer, stream, config):
     machine.restore(core, facts, replaying)
     if replaying:
         _begin_replay(core, importer, config, machine)
-    program = importer.load("program")
-    core.run(program.prepare(facts, main, core.show_code), not facts["no_site"])
+    program = importer.load("program").prepare(facts, main, core.show_code)
+    core.collector_begin()
+    core.run(program, not facts["no_site"])
 
 
 def _begin_replay(core, importer, config, machine):

@@ -180,10 +180,12 @@ def restore(core, facts, replaying):
         sys.path[:] = facts["path"]
         for name, value in facts["prefixes"].items():
             setattr(sys, name, value)
+        core.collector_assign(True)
         for name in ("stdin", "stdout", "stderr"):
             stream = _make_stream(core, name, facts["streams"][name])
             setattr(sys, name, stream)
             setattr(sys, "__" + name + "__", stream)
+        core.collector_assign(False)
     sys.executable = facts["executable"]
     sys.argv[:] = facts["argv"]
     sys.orig_argv[:] = facts["orig_argv"]
@@ -207,7 +209,7 @@ def _make_stream(core, name, facts):
     kind = _io.BufferedReader if name == "stdin" else _io.BufferedWriter
     buffer = kind(raw, facts["block"] if facts["block"] > 1 else 8192) if facts["buffered"] else raw
     text = _io.TextIOWrapper(
-        buffer, facts["encoding"], facts["errors"], None if name == "stdin" else "\n",
+        buffer, facts["encoding"], facts["errors"], "\n",
         facts["line_buffering"], facts["write_through"],
     )  # fmt: skip
     text.mode = facts["mode"]

@@ -9,6 +9,7 @@ def prepare(facts, source, show_code):
     namespace = vars(sys.modules["__main__"])
     kept = {name: namespace[name] for name in ("__name__", "__doc__", "__package__", "__spec__", "__builtins__")}
     annotations = namespace.get("__annotations__")
+    compile("", "", "exec")  # makes the types of its syntax trees now, while they are not the program's
     builtin_importer = sys.modules["_frozen_importlib"].BuiltinImporter
 
     def plan():

@@ -26,7 +26,7 @@ class Registry:
     def module_loaded(self, module, name):
         """A C module has just run its start-up code: its callables go behind the boundary."""
         if name == "gc":
-            self.core.collector_show_switch(module)
+            self.core.collector_show_module(module)
         for known in self.modules.get(name, ()):
             declare.apply(self.core, known, module)
 

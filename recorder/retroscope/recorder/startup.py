@@ -32,11 +32,13 @@ def _load_importer(folder):
 
 
 def _main():
+    first = [None]  # what is made after it is ours
     import marshal
 
     stream, config = int(sys.argv[1]), marshal.loads(_read(int(sys.argv[2])))
     importer = _load_importer(sys.argv[0].rpartition("/")[0])
     core = importer.loaded["_core"] = importer.unseen(_load_core, config["core"])
+    core.collector_open(first)
     boot = importer.load("boot")
     boot.start(core, importer, stream, config)
 
