@@ -172,6 +172,13 @@ def space(folder: Callable[[], str], remedy: str) -> Callable[[], str]:
     return check
 
 
+def _current() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise Missing("the current directory is gone", "work in another directory") from error
+
+
 def _temporary() -> str:
     try:
         return tempfile.gettempdir()
@@ -193,5 +200,5 @@ CHECKS: dict[str, Callable[[], str]] = {
     "zstandard": package("zstandard"),
     "cloudpickle": package("cloudpickle"),
     "temporary files": space(_temporary, "free some space or set TMPDIR"),
-    "traces": space(os.getcwd, "work in another directory, or name one with scope record -o"),
+    "traces": space(_current, "work in another directory, or name one with scope record -o"),
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from retroscope.cli.messages import OK, USER_ERROR, complain
+from retroscope.cli.messages import OK, USER_ERROR, complain, printable
 from retroscope.cli.recorded_values import Renderer
 from retroscope.trace import open_trace
 from retroscope.trace.stream import KIND_NAMES
@@ -73,7 +73,7 @@ def _line(record: Record, renderer: Renderer) -> str:
     if output is not None:
         stream = {1: "stdout", 2: "stderr"}.get(output[0], f"descriptor {output[0]}")
         line += f"  wrote to {stream}: {renderer.text(output[1])}"
-    return line.encode("utf-8", "backslashreplace").decode()
+    return printable(line)
 
 
 def _json_line(record: Record, renderer: Renderer) -> str:
@@ -88,7 +88,7 @@ def _json_line(record: Record, renderer: Renderer) -> str:
     output = record.output()
     if output is not None:
         shown["output"] = {"descriptor": output[0], **_as_object(renderer.json(output[1]))}
-    return json.dumps(shown, ensure_ascii=False)
+    return json.dumps(shown)
 
 
 def _as_object(value: object) -> dict[str, object]:

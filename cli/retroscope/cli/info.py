@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from retroscope.cli.messages import OK
+from retroscope.cli.messages import OK, printable
 from retroscope.cli.redaction import redact, redact_words
 from retroscope.recorder.closing import bytes_text, duration
 from retroscope.trace import Kind, open_trace
@@ -131,7 +131,7 @@ def _lines(facts: dict[str, object]) -> list[str]:
     first = processes[0]
     if first["inputs"]:
         lines.append(f"  next       scope replay {facts['trace']}")
-    return [_printable(line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def _process_lines(process: dict[str, object], title: str) -> list[str]:
@@ -199,8 +199,3 @@ def _moment(created: object) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(created))
     except (ValueError, OverflowError):
         return "at an unknown time"
-
-
-def _printable(line: str) -> str:
-    """Without what could command a terminal."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)

@@ -73,6 +73,10 @@ def _dispatch(command: str, words: list[str]) -> int:
 
 
 def _run(command: str, words: list[str]) -> int:
+    import io
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what the terminal cannot show is no reason to fail
     module = __import__(f"retroscope.cli.{command}", fromlist=["run"])
     parser = make_parser(command)
     module.add_arguments(parser)

@@ -46,6 +46,13 @@ def explain(error: BaseException, command: str) -> int:
     return INTERNAL
 
 
+def printable(line: str) -> str:
+    """A line without what could command a terminal: text from a trace may come from a stranger."""
+    if line.isprintable():
+        return line
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+
+
 def silence_stdout() -> None:
     """After a broken pipe: what is still buffered goes nowhere, so that the interpreter ends without a word."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -16,6 +16,7 @@ from retroscope.trace.values import (
 
 MOST_TEXT = 160  # characters of a rendering in a line
 MOST_ITEMS = 1000  # of a container in JSON
+MOST_CHARACTERS = 20_000  # of a string in JSON
 _MOST_DEPTH = 40
 _BRACKETS: dict[type, str] = {tuple: "()", list: "[]", set: "{}", frozenset: "{}"}
 
@@ -116,15 +117,19 @@ class Renderer:
         if isinstance(value, float):
             return value if math.isfinite(value) else {"type": "float", "text": repr(value)}
         if isinstance(value, str):
-            return self.safe(value).encode("utf-8", "backslashreplace").decode()
+            return self._json_text(value)
         if isinstance(value, (bytes, bytearray)):
-            text = self.safe(value[:MOST_ITEMS].decode("utf-8", "backslashreplace"))
+            text = self.safe(value[:MOST_CHARACTERS].decode("utf-8", "backslashreplace"))
             return {"type": type(value).__name__, "size": len(value), "text": text}
         if isinstance(value, dict):
             return self._json_mapping(value, depth)
         if isinstance(value, (tuple, list, set, frozenset)):
             return self._json_items(value, depth)
         return self._json_described(value, depth)
+
+    def _json_text(self, value: str) -> object:
+        text = self.safe(value[:MOST_CHARACTERS]).encode("utf-8", "backslashreplace").decode()
+        return text if len(value) <= MOST_CHARACTERS else {"type": "str", "size": len(value), "text": text}
 
     def _json_items(self, items: object, depth: int) -> list[object]:
         shown: list[object] = []
@@ -139,6 +144,9 @@ class Renderer:
     def _json_mapping(self, value: dict[object, object], depth: int) -> dict[str, object]:
         shown: dict[str, object] = {}
         for key, item in value.items():
+            if len(shown) == MOST_ITEMS:
+                shown["…"] = {"type": "more", "items": len(value) - MOST_ITEMS}
+                break
             name = key if isinstance(key, str) else self._text(key, self._most, depth)
             name = name.encode("utf-8", "backslashreplace").decode()
             shown[name] = HIDDEN if self._hides(key, item) else self.json(item, depth + 1)
