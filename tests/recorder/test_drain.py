@@ -268,3 +268,26 @@ def test_a_killed_drain_leaves_a_readable_trace(path: Path) -> None:
         assert trace.process(1).ended == "lost"
         assert [found.value() for found in trace.records(1)] == list(map(float, range(trace.process(1).records)))
         assert trace.process(1).records > 100
+
+
+def test_a_recorder_that_never_started_is_told(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    record(path, lambda ring: ring.put(80, 0))
+    assert capfd.readouterr().err == (
+        "scope: the recorder did not start inside the program, so nothing was recorded\n"
+    )
+    with open_trace(path) as trace:
+        assert trace.process(1).stopped == "the recorder inside the program did not start"
+
+
+def test_little_address_space(path: Path) -> None:
+    """As under `ulimit -v`: the ring and the file's map fit beside the interpreter."""
+    child = os.fork()
+    if child == 0:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+        limit = used + (400 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        drain = record(path, lambda ring: [ring.write(incompressible(500_000)) for _ in range(60)] and None)
+        os._exit(0 if drain.stopped is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    with open_trace(path) as trace:
+        assert trace.process(1).records == 60

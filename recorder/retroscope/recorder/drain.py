@@ -25,7 +25,7 @@ _WORTH_A_CHUNK = 1 << 18
 _MOST_AGE = 0.4  # seconds until what has come is committed
 _BEHIND = 1 << 22  # bytes waiting in the ring: compress faster
 _SHORTEST_WAIT, _LONGEST_WAIT = 1, 20  # milliseconds between two looks into the ring
-_GAVE_UP = 3  # state of the producer
+_NOT_STARTED, _GAVE_UP = 0, 3  # states of the producer
 
 
 class Drain:
@@ -73,6 +73,9 @@ class Drain:
         if self.stopped is None:
             if self._consumer.producer_state == _GAVE_UP:
                 self.process.facts["stopped"] = "the recorder inside the program gave up"
+            elif self._consumer.producer_state == _NOT_STARTED:
+                self.process.facts["stopped"] = "the recorder inside the program did not start"
+                say("the recorder did not start inside the program, so nothing was recorded")
             self.process.facts["ended"] = (ended, number)
             self.process.facts["finished"] = time.time()
             try:

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_FIRST_MAP = 1 << 30  # bytes of address space; grows
+_FIRST_MAP = 1 << 26  # bytes of address space, which `ulimit -v` may make scarce; grows
 _RESERVE = 256 << 10  # bytes kept allocated behind the data, for a closing commit
 _STEP = 1 << 20  # bytes by which the allocation grows
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -82,7 +82,10 @@ class Store:
         needed = self._used + more + _RESERVE
         if needed > self._map:
             self._map = 2 * needed
-            self._environment.set_mapsize(self._map)
+            try:
+                self._environment.set_mapsize(self._map)
+            except lmdb.Error as error:
+                raise StorageFull(_reason(error)) from error
         if needed <= self._allocated:
             return
         for size in (needed + _STEP, needed):
