@@ -20,6 +20,7 @@ from typing import Any, Self
 from retroscope.replay.moments import (
     Breakpoint,
     BreakpointStatus,
+    Diverged,
     Frame,
     FrameId,
     InputId,
@@ -125,6 +126,8 @@ class FakeTimeline:
         return self._arrive(len(self.script.points), StopReason.END)
 
     def goto_failure(self) -> Moment:
+        if os.environ.get("FAKE_FAILURE") == "Diverged":
+            raise Diverged("the replay called time.time where the recording called os.getpid")
         if self.script.failure is None:
             raise ReplayError("no uncaught exception ended this program")
         return self._arrive(self.script.failure, StopReason.EXCEPTION)

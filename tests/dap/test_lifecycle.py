@@ -309,3 +309,14 @@ def test_lines_written_piece_by_piece_come_as_lines(client: Client, tmp_path: Pa
     events = [body for body in client.waiting("output") if body["category"] == "stdout"]
     assert "".join(body["output"] for body in events) == "." * 200 + "end\n"
     assert len(events) < 10
+
+
+def test_a_replay_that_diverges_is_never_passed_over(orders: Path) -> None:
+    """A session that cannot trust its replay says so at the first stop, it does not just begin at the entry."""
+    with Adapter(FAKE, FAKE_FAILURE="Diverged") as adapter:
+        client = adapter.client
+        stopped = start(client, "launch", program=str(orders))
+        assert stopped["reason"] == "exception"
+        assert stopped["description"].startswith("the replay differs from the recording, tick 1 of ")
+        assert client.request("exceptionInfo", threadId=1)["exceptionId"] == "Diverged"
+        assert "the replay called time.time" in client.output("stderr")

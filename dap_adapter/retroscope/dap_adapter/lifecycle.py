@@ -21,7 +21,7 @@ from retroscope.dap_adapter.output import RecordedOutput
 from retroscope.dap_adapter.recording import RecordCommand, Recording, new_trace_path, run_command
 from retroscope.dap_adapter.session import Body, Handler, Reply, Request, Session, UrgentHandler
 from retroscope.replay.api import TimelineApi
-from retroscope.replay.moments import Moment, ReplayError
+from retroscope.replay.moments import Diverged, Moment, ReplayError
 from retroscope.trace import TraceError
 
 OpenTimeline = Callable[[Path], TimelineApi]
@@ -156,6 +156,8 @@ class Lifecycle:
             if stop_at is StopAt.FAILURE and self._exit_status != 0:
                 try:
                     return timeline.goto_failure()
+                except Diverged:
+                    raise
                 except ReplayError as none:
                     self._session.say(f"{none}; stopping at the entry")
             return to_entry(self._session.entry)(timeline)

@@ -115,8 +115,13 @@ class Recording:
             return
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._child.poll() is None:
+        """`scope record` passes signals on; sent to its whole group, they would reach the program twice."""
+        if self._child.poll() is not None:
+            return
+        if number == signal.SIGKILL:
             os.killpg(self._child.pid, number)
+        else:
+            self._child.send_signal(number)
 
     def _keep_error(self, text: str, sink: OutputSink) -> None:
         lines = text.strip().splitlines()
