@@ -23,7 +23,7 @@ PyObject *lock_acquire(boundary_entry *entry, const boundary_call *call)
 {
     bool blocking;
     double timeout;
-    if (wait_arguments(call, &blocking, &timeout))
+    if (wait_arguments(call, false, &blocking, &timeout))
         return entry->original(entry, call);
     int done = try_lock(entry, call);
     if (done == 0 && blocking && timeout != 0) {
@@ -73,7 +73,7 @@ PyObject *rlock_acquire(boundary_entry *entry, const boundary_call *call)
 {
     bool blocking;
     double timeout;
-    if (wait_arguments(call, &blocking, &timeout))
+    if (wait_arguments(call, false, &blocking, &timeout))
         return entry->original(entry, call);
     int done = try_rlock(entry, call);
     if (done == 0 && blocking && timeout != 0) {
@@ -170,7 +170,7 @@ PyObject *queue_get(boundary_entry *entry, const boundary_call *call)
 {
     bool blocking;
     double timeout;
-    if (wait_arguments(call, &blocking, &timeout))
+    if (wait_arguments(call, true, &blocking, &timeout))
         return entry->original(entry, call);
     int done = try_get(entry, call);
     if (done == 0 && blocking && timeout != 0) {

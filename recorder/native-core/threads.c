@@ -470,6 +470,7 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call)
     case IMPORT_ACQUIRE: return import_acquire(entry, call);
     case IMPORT_RELEASE: return import_release();
     case IMPORT_HELD: return import_held();
+    case THREAD_COUNT: return PyLong_FromUnsignedLong(alive - 1);
     case HANDLE_JOIN: return handle_join(entry, call);
     case HANDLE_IS_DONE: return handle_is_done(entry, call);
     case HANDLE_IDENT: return handle_ident(entry, call);
@@ -550,7 +551,7 @@ int threads_register(PyObject *module)
         {"RLOCK_OWNED", RLOCK_OWNED}, {"RLOCK_SAVE", RLOCK_SAVE}, {"RLOCK_RESTORE", RLOCK_RESTORE},
         {"RLOCK_COUNT", RLOCK_COUNT}, {"QUEUE_GET", QUEUE_GET}, {"QUEUE_PUT", QUEUE_PUT},
         {"IMPORT_ACQUIRE", IMPORT_ACQUIRE}, {"IMPORT_RELEASE", IMPORT_RELEASE}, {"IMPORT_HELD", IMPORT_HELD},
-        {"HANDLE_JOIN", HANDLE_JOIN}, {"HANDLE_IS_DONE", HANDLE_IS_DONE}, {"HANDLE_IDENT", HANDLE_IDENT},
+        {"THREAD_COUNT", THREAD_COUNT}, {"HANDLE_JOIN", HANDLE_JOIN}, {"HANDLE_IS_DONE", HANDLE_IS_DONE}, {"HANDLE_IDENT", HANDLE_IDENT},
         {"HANDLE_SHUTDOWN", HANDLE_SHUTDOWN},
     };
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)

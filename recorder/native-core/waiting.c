@@ -7,6 +7,9 @@
 #include <string.h>
 #include <time.h>
 
+#define LONGEST 9223372036.0 /* threading.TIMEOUT_MAX: beyond it CPython raises OverflowError */
+#define FOR_EVER 1e9
+
 static double now(void)
 {
     struct timespec t;
@@ -76,7 +79,7 @@ static PyObject *argument(const boundary_call *call, Py_ssize_t index, const cha
     return NULL;
 }
 
-int wait_arguments(const boundary_call *call, bool *blocking, double *timeout)
+int wait_arguments(const boundary_call *call, bool queue, bool *blocking, double *timeout)
 {
     Py_ssize_t named = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
     PyObject *block = argument(call, 0, "blocking"), *limit = argument(call, 1, "timeout");
@@ -88,7 +91,7 @@ int wait_arguments(const boundary_call *call, bool *blocking, double *timeout)
     *timeout = -1;
     if (limit && limit != Py_None) {
         *timeout = PyFloat_Check(limit) || PyLong_Check(limit) ? PyFloat_AsDouble(limit) : -2;
-        if (PyErr_Occurred() || (*timeout < 0 && *timeout != -1) || (*timeout >= 0 && !yes) || *timeout > 4e9) {
+        if (PyErr_Occurred() || (*timeout < 0 && (queue || *timeout != -1)) || (*timeout >= 0 && !yes && !queue) || *timeout > LONGEST) {
             PyErr_Clear();
             return 1;
         }
@@ -97,6 +100,8 @@ int wait_arguments(const boundary_call *call, bool *blocking, double *timeout)
         PyErr_Clear();
         return 1;
     }
+    if (*timeout > FOR_EVER)
+        *timeout = -1;
     *blocking = yes;
     return 0;
 }

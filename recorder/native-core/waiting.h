@@ -17,7 +17,8 @@ typedef struct {
  * `attempt` returns 1, 0 or -1; it has failed once already. */
 int wait_until(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *));
 
-/* timeout arguments as lock.acquire has them: 0 done; 1 the original must complain; else as in *blocking, *timeout. */
-int wait_arguments(const boundary_call *call, bool *blocking, double *timeout);
+/* (blocking, timeout) as a lock's acquire has them, or as a queue's get: there -1 is a mistake. 0 and both filled in;
+ * 1: the original must complain. */
+int wait_arguments(const boundary_call *call, bool queue, bool *blocking, double *timeout);
 
 #endif

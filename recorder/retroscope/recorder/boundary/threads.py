@@ -40,6 +40,7 @@ MODULES = [
             "start_new": thread("THREAD_START"),
             "start_joinable_thread": thread("THREAD_START_JOINABLE"),
             "_set_sentinel": thread("THREAD_SENTINEL"),
+            "_count": thread("THREAD_COUNT"),
             "_shutdown": thread("HANDLE_SHUTDOWN"),
         },
         types=[
