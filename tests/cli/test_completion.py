@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from retroscope.cli import completion
+from retroscope.cli.main import COMMANDS
 
 from tests.cli.command import Scope
 
@@ -15,10 +16,18 @@ needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is no
 OPTIONS = {"record": ["--quiet", "-q"], "events": ["--json", "--name"], "completion": ["--help"]}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def known_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests are about the scripts, not about which commands there are."""
     monkeypatch.setattr(completion, "command_options", lambda: OPTIONS)
+
+
+def test_every_command_and_option_is_completed(scope: Scope) -> None:
+    options = completion.command_options()
+    assert set(options) == set(COMMANDS)
+    assert {"--output", "--process"} <= set(options["verify"])
+    for shell in ("bash", "zsh", "fish"):
+        assert [name for name in COMMANDS if name not in scope("completion", shell).out] == []
 
 
 def bash_completes(script: str, words: list[str], folder: Path) -> list[str]:
@@ -29,6 +38,7 @@ def bash_completes(script: str, words: list[str], folder: Path) -> list[str]:
 
 
 @needs_bash
+@pytest.mark.usefixtures("known_commands")
 @pytest.mark.parametrize(
     ("words", "found"),
     [

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", metavar="TRACE", help="a file that `scope record` has made")
+    parser.add_argument("trace", metavar="TRACE", nargs="?", default="trace.db", help="a trace (default: trace.db)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--name", metavar="GLOB", action="append", help="only callables like this, such as 'time.*'")
     parser.add_argument(

@@ -21,7 +21,7 @@ _MOST_BEFORE_START = 20  # records looked at to find how the process was started
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", metavar="TRACE", help="a file that `scope record` has made")
+    parser.add_argument("trace", metavar="TRACE", nargs="?", default="trace.db", help="a trace (default: trace.db)")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     parser.add_argument("--show-secrets", action="store_true", help="do not redact passwords, tokens and keys")
 
