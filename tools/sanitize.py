@@ -30,21 +30,29 @@ def runtime(library: str) -> str:
 
 
 def preload(python: Path, executable: str) -> None:
-    """Replaces the environment's `python` by a script that preloads the sanitizers and becomes `executable`.
+    """Replaces the environment's `python` by a program that preloads the sanitizers and becomes `executable`.
 
     The interpreters of replay are started with an environment of their own, so a variable of ours would not reach them.
+    A shell would do, but shells reorder the environment, and that is tested.
     """
-    lines = [
-        "#!/bin/bash",
-        f'export LD_PRELOAD="{runtime("libasan.so")} {runtime("libubsan.so")}"',
-        f'export ASAN_OPTIONS="{":".join(ASAN_OPTIONS)}"',
-        "export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1",
-        "export PYTHONMALLOC=malloc",
-        f'exec -a "$0" "{executable}" "$@"',
-    ]
+    variables = {
+        "LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}",
+        "ASAN_OPTIONS": ":".join(ASAN_OPTIONS),
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+        "PYTHONMALLOC": "malloc",
+    }
+    settings = "".join(f'    setenv("{name}", "{value}", 0);\n' for name, value in variables.items())
+    source = f"""#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{{
+    (void)argc;
+{settings}    execv("{executable}", argv);
+    return 127;
+}}
+"""
     python.unlink()
-    python.write_text("\n".join(lines) + "\n")
-    python.chmod(0o755)
+    subprocess.run(["cc", "-x", "c", "-o", str(python), "-"], input=source, text=True, check=True)
 
 
 def main(arguments: list[str]) -> int:
