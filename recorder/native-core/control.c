@@ -10,6 +10,7 @@
 #include "seal.h"
 #include "search.h"
 #include "visible.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@
 int core_looking;
 uint32_t core_thread = 1;
 
-enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_HELLO = 100, OP_STOPPED };
+enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_WATCH, OP_HELLO = 100, OP_STOPPED };
 
 typedef struct {
     uint32_t op, zero;
@@ -175,8 +176,11 @@ static bool take_request(enum stop_reason reason, const char *text)
         send_stopped(over ? reason : STOP_LIMIT, over ? text : "");
         return false;
     }
-    if (op != OP_BREAKPOINTS ||
-        !search_set_breakpoints(request + sizeof(message_head), (size_t)n - sizeof(message_head)))
+    const char *body = request + sizeof(message_head);
+    size_t size = n >= (ssize_t)sizeof(message_head) ? (size_t)n - sizeof(message_head) : 0;
+    bool understood = (op == OP_BREAKPOINTS && search_set_breakpoints(body, size)) ||
+                      (op == OP_WATCH && watch_set(body, size));
+    if (!understood)
         control_fatal("The replay process was sent a request that it does not understand (operation %u, %zd bytes).",
                       op, n);
     return false;
@@ -292,6 +296,7 @@ void control_end(int status, const char *uncaught, PyObject *exception)
 
 void control_killed(int signal_number)
 {
+    watch_fault();
     if (core_looking)
         _exit(1);
     stop_for_ever(STOP_END, end_text(-1, signal_number));
@@ -436,5 +441,5 @@ int control_register(PyObject *module)
 {
     if (PyModule_AddFunctions(module, functions) < 0 || ticks_register(module) < 0)
         return -1;
-    return look_register(module) < 0 || visible_register(module) < 0 ? -1 : 0;
+    return look_register(module) < 0 || visible_register(module) < 0 || watch_register(module) < 0 ? -1 : 0;
 }

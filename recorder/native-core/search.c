@@ -4,6 +4,7 @@
 #include "message.h"
 #include "ticks.h"
 #include "visible.h"
+#include "watch.h"
 
 #include <string.h>
 
@@ -181,13 +182,15 @@ void search_begin(const search_request *request)
     found_count = 0;
     began_at = ticks_now;
     entered = NULL;
+    if (request->want & WANT_WATCH)
+        watch_begin();
     search_starts = request->want & WANT_DEPTH || (request->want & WANT_BREAKPOINT && any_function);
 }
 
 bool search_every_line(void)
 {
     uint32_t want = search_current.want;
-    return want & (WANT_DEPTH | WANT_LINE) || (want & WANT_BREAKPOINT && (any_line || any_function));
+    return want & (WANT_DEPTH | WANT_LINE | WANT_WATCH) || (want & WANT_BREAKPOINT && (any_line || any_function));
 }
 
 static bool is_sought_thread(void)
@@ -211,14 +214,16 @@ static bool match_line(PyCodeObject *code, const frame *f, bool entering)
 
 bool search_line(PyCodeObject *code, int line)
 {
-    if (!search_every_line() || !is_sought_thread())
-        return false;
-    bool any = false;
     const frame *f = frames_current();
+    bool any = search_current.want & WANT_WATCH && watch_changed();
+    if (any)
+        add_match(WANT_WATCH, 0, f);
+    if (!search_every_line() || !is_sought_thread())
+        return any && search_current.action == ACTION_STOP;
     bool entering = entered && entered == f;
     entered = NULL;
     if (search_current.want & WANT_BREAKPOINT)
-        any = match_breakpoints(code, (uint32_t)line, f, entering);
+        any |= match_breakpoints(code, (uint32_t)line, f, entering);
     if (search_current.want & (WANT_DEPTH | WANT_LINE))
         any |= match_line(code, f, entering);
     return any && search_current.action == ACTION_STOP;

@@ -39,7 +39,9 @@ def events_of(program: Path) -> list[Event]:
 
 def _plain(value: object) -> str:
     """Values whose repr says it all and holds no address."""
-    return repr(value) if type(value) in (int, str, float, bool, type(None), list, dict, tuple) else type(value).__name__
+    return (
+        repr(value) if type(value) in (int, str, float, bool, type(None), list, dict, tuple) else type(value).__name__
+    )
 
 
 class Observer:

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.snapshots import default_budget
 from retroscope.replay.timeline import Breakpoint, StopReason, Tick, Timeline
+
 from tests.replay.conftest import PROGRAMS, Recorder
 
 
@@ -64,8 +64,8 @@ def test_a_killed_controller_leaves_nothing_behind(long_run: Path) -> None:
         "timeline = Timeline.open(sys.argv[1])\n"
         "timeline.goto_end(); timeline.reverse_step(); timeline.stack()\n"
         "print(next(iter(timeline._motion.snapshots)).pid, flush=True)\n"
-        "timeline.evaluate('__import__(\"_thread\").allocate_lock().acquire() and "
-        "[lock.acquire() and lock.acquire() for lock in [__import__(\"_thread\").allocate_lock()]]')\n"
+        'timeline.evaluate(\'__import__("_thread").allocate_lock().acquire() and '
+        '[lock.acquire() and lock.acquire() for lock in [__import__("_thread").allocate_lock()]]\')\n'
     )
     child = subprocess.Popen([sys.executable, "-c", script, str(long_run)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None

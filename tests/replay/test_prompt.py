@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from retroscope.cli.prompt_commands import COMMANDS
+
 from tests.replay.conftest import PROGRAMS, SCOPE, Recorder
 
 DOCS = Path(__file__).parents[2] / "docs" / "prompt.md"
@@ -58,8 +58,8 @@ def test_breakpoints_frames_and_locals(walked_trace: Path) -> None:
     line = line_of("raise ValueError")
     said = answers(
         walked_trace,
-        f"break walked.py:{line} if amount > 40", "continue", "locals", "args", "up", "print amount", "down", "print amount",
-        "break", "delete 1", "break", "list",
+        f"break walked.py:{line} if amount > 40", "continue", "locals", "args", "up", "print amount", "down",
+        "print amount", "break", "delete 1", "break", "list",
     )  # fmt: skip
     assert f"breakpoint 1 at walked.py:{line} if amount > 40\n" in said
     assert "\namount = 50\n" in said
@@ -82,7 +82,9 @@ def test_every_motion_has_a_reverse(walked_trace: Path) -> None:
 
 
 def test_exceptions_output_and_inputs(walked_trace: Path) -> None:
-    said = answers(walked_trace, "catch raised", "catch uncaught", "c", "c", "catch off", "output", "goto end", "output")
+    said = answers(
+        walked_trace, "catch raised", "catch uncaught", "c", "c", "catch off", "output", "goto end", "output"
+    )
     assert "exceptions that stop: raised\nexceptions that stop: raised, uncaught\n" in said
     assert "exception: ValueError: ada has only 40 raised here" in said
     assert "exception: KeyError: 'b' raised here" in said
@@ -139,7 +141,11 @@ def test_an_endless_expression_is_stopped(walked_trace: Path) -> None:
 
 def test_commands_come_from_a_pipe_too(walked_trace: Path) -> None:
     done = subprocess.run(
-        [SCOPE, "replay", str(walked_trace)], input="goto end\n\nquit\ntick\n", capture_output=True, text=True, check=False
+        [SCOPE, "replay", str(walked_trace)],
+        input="goto end\n\nquit\ntick\n",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("the end: the program is over, exit status 1, after an uncaught KeyError · tick ")

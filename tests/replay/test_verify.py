@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-
 from retroscope.cli.main import main
 from retroscope.replay.interpreter import WrongInterpreter, find_interpreter
 from retroscope.replay.recording import Recording, Start
+
 from tests.replay.conftest import PROGRAMS, SCOPE, Recorder
 
 CLOSING = r"replayed \d+ ticks, \d+ inputs, 1 processes, 0 divergences\n"
@@ -105,7 +105,9 @@ def test_only_the_same_python_replays(recorded: Recorder, tmp_path: Path) -> Non
         moved = start_of(recording, executable="/nowhere/bin/python3")
         assert os.path.exists(find_interpreter(moved, "t.db"))
         other = start_of(recording, hexversion=0x030B63F0, version="3.11.99 (main, Jan  1 2020, 00:00:00) [GCC 1.2]")
-        with pytest.raises(WrongInterpreter, match=r"^t\.db was recorded by Python 3\.11\.99 \(main, Jan  1 2020, 00:00:00\)"):
+        with pytest.raises(
+            WrongInterpreter, match=r"^t\.db was recorded by Python 3\.11\.99 \(main, Jan  1 2020, 00:00:00\)"
+        ):
             find_interpreter(other, "t.db")
     finally:
         recording.close()
@@ -133,7 +135,9 @@ def test_a_divergence_is_told_whole_and_ends_with_3(
     (tmp_path / "helper.py").write_text("size = 3\n")
     (tmp_path / "data.txt").write_text("abcdef")
     trace = tmp_path / "t.db"
-    subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], cwd=tmp_path, capture_output=True, check=True)
+    subprocess.run(
+        [SCOPE, "record", "-q", "-o", str(trace), str(program)], cwd=tmp_path, capture_output=True, check=True
+    )
 
     def twisted(recording: Recording, descriptor: int) -> int:
         stream = b"".join(recording._trace.stream(1))

@@ -16,6 +16,24 @@ def ticks_stop() -> None: ...
 def ticks_hide() -> None:
     """From here on nothing counts, but for what `ticks_counted` calls."""
 
+def watch_local(frame: FrameType, name: str, /) -> int:
+    """The address where a local variable, or the content of its cell, is kept; 0: there is none."""
+
+def watch_attribute(object: Any, name: str, /) -> int:
+    """The address where the object itself keeps the attribute; 0: it does not."""
+
+def watch_item(container: Any, key: Any, /) -> int:
+    """The address where a dict or list keeps the item; 0: it does not."""
+
+def watch_contents(object: Any, /) -> list[tuple[int, int]]:
+    """(address, size) of what changes with the items of a list, dict, set or bytearray; else empty."""
+
+def watch_load(address: int, /) -> Any:
+    """The object that is kept at the address of a slot; LookupError when there is none."""
+
+def watch_object(address: int, type_address: int, /) -> Any:
+    """The object at the address; LookupError when none of that type lives there. For lookers only: may crash."""
+
 def raising() -> BaseException | None:
     """The exception at whose raise this process is stopped."""
 

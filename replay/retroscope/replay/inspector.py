@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 else:  # nothing may be imported here that the program would find imported
     Any = Callable = Iterable = Row = list
 
-if "Shelf" not in globals():  # a replay process runs both files in one namespace, inspector_values.py first
+if "Shelf" not in globals():  # a replay process runs all files in one namespace, this one last
+    from retroscope.replay.inspector_places import Line, Place, State, find_place, lines_under_way, state_of
     from retroscope.replay.inspector_values import Rows, Shelf, clip, type_name
 
 __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
@@ -209,9 +210,9 @@ class Look:
 
     def stack(self) -> list[tuple[str, str, int, bool]]:
         """(function, file, line, whether it is the user's own code), innermost first."""
-        return [self.place(frame) for frame in self.frames]
+        return [self.row(frame) for frame in self.frames]
 
-    def place(self, frame: Any) -> tuple[str, str, int, bool]:
+    def row(self, frame: Any) -> tuple[str, str, int, bool]:
         code = frame.f_code
         file, visible = code.co_filename, self.visible(code)
         if file.startswith("<") and not visible:
@@ -241,6 +242,16 @@ class Look:
         """Type and message of the exception at whose raise the program stands, else None."""
         error = self.core.raising()
         return None if error is None else clip(as_program(self.core, describe, error), MOST_MESSAGE)
+
+    def place(self, number: int, text: str) -> Place:
+        self.frame(number)
+        return find_place(self.core, self.frames, number, text)
+
+    def under_way(self, most: int) -> list[Line]:
+        return lines_under_way(self.frames, most)
+
+    def state(self, *place: Any) -> State:
+        return state_of(self.core, self.frames, place)
 
     def names(self, number: int) -> list[str]:
         frame = self.frame(number)

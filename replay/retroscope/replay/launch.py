@@ -20,6 +20,9 @@ from retroscope.replay.recording import Recording, Start
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
+_INSPECTOR = ("inspector_values.py", "inspector_places.py", "inspector.py")  # in the order in which they are loaded
+
+
 class Launcher:
     """Starts root processes of one recording; decodes its stream once. `close` lets the stream go."""
 
@@ -80,7 +83,7 @@ class Launcher:
             "mode": "replay",
             "core": _core.__file__,
             "control_fd": control,
-            "inspector": [str(here.with_name(name)) for name in ("inspector_values.py", "inspector.py")],
+            "inspector": [str(here.with_name(name)) for name in _INSPECTOR],
             "seed": self._start.seed,
             "cwd": self._start.cwd,
         }

@@ -50,6 +50,8 @@ class Search:
     want: int
     max_depth: int = ANY_DEPTH
     thread: int = ANY_THREAD
+    watched: tuple[tuple[int, int], ...] = ()
+    """(address, size) of the memory that `Want.WATCH` compares."""
 
     @property
     def raises(self) -> bool:
@@ -282,6 +284,8 @@ class Motion:
         """Legs up to a match, the end, or `until`; appends them to `legs`. Leaves snapshots on the way."""
         places = self.snapshots.dense_places(process.tick, until) if until != TO_THE_END else []
         process.set_breakpoints(self._table, self._table_version)
+        if search.watched:
+            process.watch(search.watched)
         while True:
             if self.interrupted.is_set():
                 raise Interrupted

@@ -28,6 +28,7 @@ from retroscope.replay.protocol import (
     pack_bare,
     pack_breakpoints,
     pack_run,
+    pack_watch,
     unpack_answer,
 )
 
@@ -117,6 +118,10 @@ class ReplayProcess:
         if self.table_version != version:
             self._send(pack_breakpoints(table))
             self.table_version = version
+
+    def watch(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """What memory `Want.WATCH` compares from now on."""
+        self._send(pack_watch(ranges))
 
     @property
     def over(self) -> bool:

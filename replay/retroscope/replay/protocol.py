@@ -14,6 +14,8 @@ from enum import IntEnum, IntFlag
 TO_THE_END = 0xFFFF_FFFF_FFFF_FFFF
 ANY_DEPTH = 0xFFFF_FFFF
 ANY_THREAD = 0
+MOST_WATCHED = 64
+MOST_WATCHED_BYTES = 1 << 16
 MOST_REPORTED = 64
 """So many of the last matches of a segment a COLLECT reports; the count covers all."""
 
@@ -31,6 +33,7 @@ class Op(IntEnum):
     LOOK = 3
     BREAKPOINTS = 4
     QUIT = 5
+    WATCH = 6
     HELLO = 100
     STOPPED = 101
 
@@ -43,6 +46,7 @@ class Want(IntFlag):
     SHALLOW = 2  # a line with depth <= max_depth
     LINE = 4
     RAISE = 8
+    WATCH = 16  # watched memory changed since the line event before
     VISIBLE = 0x100  # of lines and raises, only those of the user's own code; breakpoints count everywhere
     RAISE_HERE = 0x200  # also what the line raises at which the run begins
 
@@ -124,6 +128,12 @@ def pack_breakpoints(table: Sequence[TableEntry]) -> bytes:
         name = entry.name.encode("utf-8", "surrogateescape")
         parts.append(_BREAKPOINT.pack(entry.id, 0 if entry.line else 1, entry.line, len(name)) + name)
     return b"".join(parts)
+
+
+def pack_watch(ranges: Sequence[tuple[int, int]]) -> bytes:
+    """(address, size) pairs."""
+    head = _HEAD.pack(Op.WATCH, 0) + struct.pack("<I", len(ranges))
+    return head + b"".join(struct.pack("<QQ", address, size) for address, size in ranges)
 
 
 def unpack_answer(data: bytes) -> Hello | Stopped:

@@ -16,6 +16,7 @@ from typing import Self
 
 from retroscope.replay.api import ProgressCallback, TimelineApi, TracePath
 from retroscope.replay.breakpoints import BreakpointTable
+from retroscope.replay.last_write import LastWrite
 from retroscope.replay.launch import launcher_of
 from retroscope.replay.looking import Looker, Lookers, LookFailed
 from retroscope.replay.moments import (
@@ -452,7 +453,12 @@ class Timeline:
         )  # fmt: skip
 
     def last_write(self, expression: str, frame: FrameId | None = None) -> Moment:
-        raise ReplayError("last-write is not there yet")
+        """Before the line that last changed the value of a name, attribute or constant item, up to now."""
+        return self._move(lambda: self._last_write(expression, frame or FrameId(0)))
+
+    def _last_write(self, expression: str, frame: FrameId) -> Moment:
+        write = LastWrite(self._motion, expression, frame).find(self.visible_only)
+        return self._go(Tick(write.tick), StopReason.GOTO, write.text)
 
     def _on_leg(self, stopped: Stopped) -> None:
         if self._progress and time.monotonic() - self._progress_shown > _PROGRESS_EVERY:

@@ -1,0 +1,170 @@
+"""Back to the line that made a value what it is: a memory watch run backwards, and every finding checked.
+
+Memory changes for other reasons too, for instance when a dictionary grows and its items move. So each change that the
+watch reports is looked at from both sides, and the search goes on from there when the value was the same before.
+"""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from retroscope.replay.looking import Looker, LookFailed
+from retroscope.replay.moments import ReplayError
+from retroscope.replay.motion import Motion, Search
+from retroscope.replay.process import ReplayProcess
+from retroscope.replay.protocol import MOST_WATCHED, MOST_WATCHED_BYTES, Match, Want
+
+Place = list[str | int]
+
+
+@dataclass(frozen=True)
+class _State:
+    value: int
+    items: int
+    text: str
+    ranges: tuple[tuple[int, int], ...]
+
+    def is_the_same_as(self, other: _State | None) -> bool:
+        return other is not None and (self.value, self.items) == (other.value, other.items)
+
+
+@dataclass(frozen=True)
+class Write:
+    """The line of `tick` changes the value; `text` says how, in a sentence."""
+
+    tick: int
+    text: str
+
+
+class LastWrite:
+    """One question on the current moment of `motion`."""
+
+    def __init__(self, motion: Motion, expression: str, frame: int) -> None:
+        self._motion = motion
+        self._expression = expression
+        with _looker(motion.current) as looker:
+            self._place: Place = looker.ask("place", frame, expression)
+        self._state = self._state_in(motion.current)
+        if self._state is None:
+            raise ReplayError(f"{expression} has no value here")
+
+    def find(self, visible_only: bool) -> Write:
+        """Raises ReplayError when no line of the recording did it. The current process stays where it is."""
+        state, upto = self._state, self._motion.current.tick
+        while True:
+            assert state is not None
+            change = self._change_before(state, upto)
+            before = self._state_at(change.tick - 1)
+            if not state.is_the_same_as(before):
+                break
+            state, upto = before, change.tick - 1
+        tick, remark = self._writer(change, before)
+        return Write(
+            self._seen_tick(tick) if visible_only else tick, self._sentence(state, change.tick, before) + remark
+        )
+
+    def _sentence(self, state: _State, after: int, before: _State | None) -> str:
+        now = self._state_at(after) or state
+        if before is None:
+            return f"{self._expression} becomes {now.text} here, it had no value before"
+        if before.text == now.text:  # too long to be shown whole
+            return f"the items of {self._expression} change here"
+        return f"{self._expression} becomes {now.text} here, it was {before.text}"
+
+    def _change_before(self, state: _State, upto: int) -> Match:
+        """The last line event up to `upto` before which the watched memory changed."""
+        size = sum(length for _, length in state.ranges)
+        if len(state.ranges) > MOST_WATCHED or size > MOST_WATCHED_BYTES:
+            raise ReplayError(f"{self._expression} has too many items to watch them all; watch one of them")
+        search = Search(Want.WATCH, watched=state.ranges)
+        change = next(self._motion.backward(search, upto + 1), None)
+        if change is None:
+            raise ReplayError(f"no line of the recording changed {self._expression}")
+        return change
+
+    def _writer(self, change: Match, before: _State | None) -> tuple[int, str]:
+        """(tick of the line that did it, a remark). It ran after the line event before, or was resumed after it."""
+        kind, _, depth = self._place[:3]
+        if kind == "local" and isinstance(depth, int):
+            # Only the frame's own code writes its locals; they had no value because it was not there or had not yet.
+            entered = before is None and self._depth_at(change.tick - 1) < depth
+            tick = self._shallow(depth - 1 if entered else depth, change.tick)
+            return tick, ", passed by this call" if entered else ""
+        returned = self._depth_at(change.tick - 1) - change.depth
+        return self._one_of_several(change.tick - 1, returned) if returned > 0 else (change.tick - 1, "")
+
+    def _one_of_several(self, tick: int, returned: int) -> tuple[int, str]:
+        """After the line of `tick` so many functions returned, and the lines that had called them went on."""
+        with self._standing(tick) as process, _looker(process) as looker:
+            rows = looker.ask("under_way", returned + 1)
+            depth = process.last.depth if process.last else 0
+        candidates = [number for number, row in enumerate(rows) if _may_write(row, resumed=number > 0)]
+        if len(candidates) == 1:
+            return self._shallow(depth - candidates[0], tick + 1), ""
+        places = " or ".join(f"{row[3]}:{row[4]}" for row in rows[1:])
+        return tick, f"; or by {places}, after this function had returned"
+
+    def _seen_tick(self, tick: int) -> int:
+        """The line of the user's own code that was running when the line of `tick` ran."""
+        with self._standing(tick) as process, _looker(process) as looker:
+            visible = [row[3] for row in looker.ask("stack")]
+        if True not in visible or visible[0]:
+            return tick
+        return self._shallow(len(visible) - visible.index(True), tick + 1, Want.VISIBLE)
+
+    def _shallow(self, depth: int, bound: int, want: int = 0) -> int:
+        found = next(self._motion.backward(Search(Want.SHALLOW | want, depth), bound), None)
+        return bound - 1 if found is None else found.tick
+
+    def _depth_at(self, tick: int) -> int:
+        with self._standing(tick) as process:
+            return process.last.depth if process.last else 0
+
+    def _state_at(self, tick: int) -> _State | None:
+        with self._standing(tick) as process:
+            return self._state_in(process)
+
+    @contextmanager
+    def _standing(self, tick: int) -> Iterator[ReplayProcess]:
+        process = self._motion.stand(tick)
+        try:
+            yield process
+        finally:
+            self._motion.give_back(process)
+
+    def _state_in(self, process: ReplayProcess) -> _State | None:
+        """None where the place does not exist or has no value; reading dead memory may even end the looker."""
+        with _looker(process) as looker:
+            try:
+                value, items, text, ranges = looker.ask("state", *self._place)
+            except LookFailed:
+                return None
+        return _State(value, items, text, tuple((address, size) for address, size in ranges))
+
+
+_HARMLESS = (
+    "LOAD_", "RETURN_", "BUILD_", "COMPARE_", "IS_OP", "CONTAINS_", "POP_", "SWAP", "COPY", "NOP", "CACHE", "RESUME",
+    "EXTENDED_ARG", "JUMP_", "FORMAT_", "PUSH_NULL", "STORE_FAST", "GET_ITER", "RERAISE", "YIELD_VALUE", "SEND",
+)  # fmt: skip
+"""Instructions, by the beginnings of their names, that by themselves write no attribute, item or cell. Where one runs
+code of the program's, that code has line events of its own."""
+
+
+def _may_write(row: list[Any], resumed: bool) -> bool:
+    """Whether the line of a frame (as `lines_under_way` gives it), or the rest of it, may write to memory at all."""
+    code, at, spans = bytes.fromhex(row[0]), row[1], row[2]
+    offsets = [offset for start, end in spans for offset in range(start, end, 2) if not resumed or offset > at]
+    return not all(dis.opname[code[offset]].startswith(_HARMLESS) for offset in offsets)
+
+
+@contextmanager
+def _looker(process: ReplayProcess) -> Iterator[Looker]:
+    looker = Looker(process)
+    try:
+        yield looker
+    finally:
+        looker.close()
