@@ -14,7 +14,6 @@ from retroscope.cli.main import COMMANDS
 from tests.cli.command import Scope
 
 
-
 def test_help_shows_every_command_with_an_example(scope: Scope) -> None:
     answer = scope("--help")
     assert (answer.status, answer.err) == (0, "")

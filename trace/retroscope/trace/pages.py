@@ -166,7 +166,14 @@ class PageFile:
 
     def table(self, name: bytes) -> dict[bytes, bytes]:
         """Every entry of the named database in its newest state; empty when there is none of this name."""
-        return self._consistent(name, lambda value: self.read(value) if isinstance(value, Place) else value)
+        return self._consistent(name, self._whole)
+
+    def table_at(self, snapshot: Snapshot, name: bytes) -> dict[bytes, bytes]:
+        """The same in the state of one commit, which may be partly overwritten if it is not the newest."""
+        return self._taken(snapshot, name, self._whole)
+
+    def _whole(self, value: bytes | Place) -> bytes:
+        return self.read(value) if isinstance(value, Place) else value
 
     def places(self, name: bytes) -> dict[bytes, bytes | Place]:
         """The same for a database whose values are large and never replaced: they are read when wanted."""
@@ -177,11 +184,11 @@ class PageFile:
         return set(self._steady(self.tables))
 
     def _consistent(self, name: bytes, take: Callable[[bytes | Place], _T]) -> dict[bytes, _T]:
-        def entries(newest: Snapshot) -> dict[bytes, _T]:
-            database = self.tables(newest).get(name)
-            return {key: take(value) for key, value in self.entries(newest, database)} if database else {}
+        return self._steady(lambda newest: self._taken(newest, name, take))
 
-        return self._steady(entries)
+    def _taken(self, snapshot: Snapshot, name: bytes, take: Callable[[bytes | Place], _T]) -> dict[bytes, _T]:
+        database = self.tables(snapshot).get(name)
+        return {key: take(value) for key, value in self.entries(snapshot, database)} if database else {}
 
     def _steady(self, look: Callable[[Snapshot], _T]) -> _T:
         """`look` at one commit: while another process writes, a newer one may overtake; then it starts again."""
