@@ -9,6 +9,7 @@ import lmdb
 import pytest
 from retroscope.trace import BusyTrace, RefusedPath, open_trace
 from retroscope.trace.claim import Claim
+from retroscope.trace.writer import StorageFull
 
 from tests.trace.making import begin, make_trace, sample_records
 
@@ -95,3 +96,25 @@ def test_a_link_leads_to_the_trace(path: Path) -> None:
     assert path.is_symlink()
     with open_trace(real) as trace:
         assert trace.process(1).records == len(sample_records(6))
+
+
+def test_of_two_that_begin_together_the_first_keeps_the_name(path: Path) -> None:
+    first, second = begin(path), begin(path)
+    first.writer.commit()
+    with pytest.raises(StorageFull, match="another recording"):
+        second.writer.commit()
+    second.writer.close(stopped="no place")
+    first.add(b"".join(sample_records(5)))
+    first.writer.close()
+    assert os.listdir(path.parent) == ["trace.db"]
+    with open_trace(path) as trace:
+        assert b"".join(trace.stream(1)) == first.stream
+
+
+def test_a_folder_that_vanishes_is_a_storage_failure(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    making = begin(tmp_path / "folder" / "trace.db")
+    os.rename(tmp_path / "folder", tmp_path / "moved")
+    with pytest.raises(StorageFull, match="No such file or directory"):
+        making.writer.commit()
+    making.writer.close(stopped="gone")

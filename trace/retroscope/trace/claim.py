@@ -53,7 +53,7 @@ class Claim:
         self.final = os.path.realpath(path)
         _check_replaceable(path, self.final)
         folder, name = os.path.split(self.final)
-        self.temporary = os.path.join(folder, f".{name}.{os.getpid()}.new")
+        self.temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.new")
         try:
             self.descriptor = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -65,15 +65,19 @@ class Claim:
             pass  # a file system without locks: the trace then never shows as being written
 
     def settle(self) -> None:
-        """Gives the trace its name, in one step, instead of what was there."""
-        os.rename(self.temporary, self.final)
+        """Gives the trace its name, in one step, instead of what was there; RefusedPath if that is taken by now."""
+        _check_replaceable(self.path, self.final)
+        try:
+            os.rename(self.temporary, self.final)
+        except OSError as error:
+            raise RefusedPath(self.path, f"cannot be written ({_reason(error)})") from error
         self.settled = True
 
     def release(self) -> None:
         """Lets go, once; a trace that never settled is removed."""
         if self.descriptor < 0:
             return
-        if not self.settled:
+        if not self.settled and os.path.exists(self.temporary):
             os.unlink(self.temporary)
         os.close(self.descriptor)
         self.descriptor = -1

@@ -30,6 +30,7 @@ class RefusedPath(TraceError):
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(path, f"{path}: {why}; name another file with -o")
+        self.why = why
 
 
 class BusyTrace(RefusedPath):

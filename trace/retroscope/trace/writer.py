@@ -9,6 +9,7 @@ import time
 
 from retroscope.trace.claim import Claim
 from retroscope.trace.encoding import encode_value
+from retroscope.trace.errors import RefusedPath
 from retroscope.trace.layout import (
     BATCH,
     CALLABLE_KEY,
@@ -202,8 +203,14 @@ class TraceWriter:
         for process in self._processes:
             process.committed()
         if not self.begun:
+            self._settle()
+
+    def _settle(self) -> None:
+        try:
             self._claim.settle()
-            self.begun = True
+        except RefusedPath as refused:
+            raise StorageFull(refused.why) from refused
+        self.begun = True
 
     def _beginning(self) -> list[tuple[bytes, bytes, bytes]]:
         return [
