@@ -215,12 +215,12 @@ def test_a_server_is_stopped_and_debugged(client: Client, tmp_path: Path) -> Non
         tmp_path,
         "server.py",
         "import time\nrequests = 0\nprint('serving', flush=True)\nwhile True:\n"
-        "    requests += 1\n    time.sleep(0.01)  # @wait\n",
+        "    requests += 1\n    time.sleep(0.2)  # @wait\n",
     )
     begin(client)
     launch = client.send("launch", program=str(program))
     client.wait_for_output("stdout", "serving\n")
-    time.sleep(0.1)
+    time.sleep(0.5)
     client.request("terminate")
     client.answer(launch)
     client.request("configurationDone")
