@@ -5,6 +5,7 @@
 #include "count.h"
 #include "replay.h"
 #include "ticks.h"
+#include "turn.h"
 
 #include <internal/pycore_runtime.h>
 #include <string.h>
@@ -164,11 +165,11 @@ static bool next_switch(uint32_t *number, int64_t *count)
     return true;
 }
 
-bool context_switch_is_next(void)
+bool context_switch_is_at(int64_t place)
 {
     uint32_t number;
-    int64_t count;
-    return next_switch(&number, &count) && count < 0;
+    int64_t recorded;
+    return next_switch(&number, &recorded) && recorded == place;
 }
 
 int64_t context_next_preemption(void)
@@ -194,16 +195,16 @@ void context_switch_as_recorded(void)
     int64_t count;
     if (!replay_has_more())
         replay_record_ends();
-    if (!next_switch(&number, &count) || count >= 0)
+    if (!next_switch(&number, &count) || count != SWITCH_BLOCKED)
         replay_diverged("thread %u has to wait here, in the recording it did not", core_thread);
     switch_to(number);
 }
 
-void context_preempt(int64_t count)
+void context_preempt(int64_t place)
 {
     uint32_t number;
     int64_t recorded;
-    if (!next_switch(&number, &recorded) || recorded != count)
-        replay_diverged("a preemption at count %lld was expected", (long long)count);
+    if (!next_switch(&number, &recorded) || recorded != place)
+        replay_diverged("the recording has no hand-over of the turn here, one was expected");
     switch_to(number);
 }

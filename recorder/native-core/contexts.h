@@ -17,11 +17,11 @@ int context_create(uint32_t number, size_t stack_size, context_main main, void *
 /* The next record must be a hand-over at a blocking call: makes it. Returns when the caller runs again. */
 void context_switch_as_recorded(void);
 
-/* Is the next record a hand-over at a blocking call? */
-bool context_switch_is_next(void);
+/* Is the next record the hand-over at this place (turn.h)? */
+bool context_switch_is_at(int64_t place);
 
-/* The next record must be the hand-over by preemption at this count: makes it. */
-void context_preempt(int64_t count);
+/* The next record must be the hand-over at this place: makes it. */
+void context_preempt(int64_t place);
 
 /* The count of the next hand-over if that is by preemption, -1 otherwise. */
 int64_t context_next_preemption(void);

@@ -36,8 +36,8 @@ PyObject *lock_acquire(boundary_entry *entry, const boundary_call *call)
 PyObject *lock_release(boundary_entry *entry, const boundary_call *call)
 {
     PyObject *result = entry->original(entry, call);
-    if (result && turn_is_shared && core_mode == MODE_RECORD)
-        turn_wake(call->self);
+    if (result)
+        wait_is_over(call->self);
     return result;
 }
 
@@ -88,8 +88,7 @@ static void free_rlock(rlock *l)
     l->owner = 0;
     l->count = 0;
     PyThread_release_lock(l->lock);
-    if (turn_is_shared && core_mode == MODE_RECORD)
-        turn_wake(l);
+    wait_is_over(l);
 }
 
 PyObject *rlock_release(const boundary_call *call)
@@ -190,8 +189,8 @@ PyObject *queue_get(boundary_entry *entry, const boundary_call *call)
 PyObject *queue_put(boundary_entry *entry, const boundary_call *call)
 {
     PyObject *result = entry->original(entry, call);
-    if (result && turn_is_shared && core_mode == MODE_RECORD)
-        turn_wake(call->self);
+    if (result)
+        wait_is_over(call->self);
     return result;
 }
 
@@ -228,8 +227,8 @@ PyObject *import_release(void)
         PyErr_SetString(PyExc_RuntimeError, "not holding the import lock");
         return NULL;
     }
-    if (--import_lock.count == 0 && turn_is_shared && core_mode == MODE_RECORD)
-        turn_wake(&import_lock);
+    if (--import_lock.count == 0)
+        wait_is_over(&import_lock);
     Py_RETURN_NONE;
 }
 

@@ -4,6 +4,7 @@
 #include "control.h"
 #include "digest.h"
 #include "errors.h"
+#include "turn.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -90,7 +91,7 @@ static void peek(record_view *record)
             replay_diverged("the recorded stream is damaged here");
         if (record->kind == KIND_NOTE || record->kind == KIND_CLOCK)
             stream_take();
-        else if (context_switch_is_next())
+        else if (context_switch_is_at(SWITCH_BLOCKED))
             context_switch_as_recorded();
         else
             return;

@@ -16,6 +16,7 @@ int turn_is_shared;
 typedef struct waiter {
     struct waiter *next;
     const void *key;          /* NULL: wants the turn */
+    unsigned failures;        /* how often it was woken for this and came too late */
     bool woken;
     pthread_cond_t wake;
 } waiter;
@@ -30,7 +31,7 @@ static queue blocked = {NULL, &blocked.first}; /* wait for a key */
 static atomic_int wanted;                      /* length of ready */
 static bool held;                              /* somebody has the turn */
 static uint32_t last_holder = 1;
-static int64_t preempted_at = -1;              /* the count at which the last holder was preempted */
+static int64_t left_at = SWITCH_BLOCKED;       /* where the last holder gave the turn up */
 static __thread uint32_t me = 1;
 
 uint32_t turn_thread(void)
@@ -107,9 +108,9 @@ static void note_switch(void)
     write_bytes(&w, "(\2\0\0\0i", 6);
     write_bytes(&w, &number, 8);
     write_bytes(&w, "i", 1);
-    write_bytes(&w, &preempted_at, 8);
+    write_bytes(&w, &left_at, 8);
     last_holder = me;
-    preempted_at = -1;
+    left_at = SWITCH_BLOCKED;
     if (record_end(&w) < 0)
         PyErr_Clear(); /* 30 bytes of fixed form cannot fail to encode */
 }
@@ -171,7 +172,7 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-bool turn_wait(const void *key, double deadline)
+bool turn_wait(const void *key, double deadline, unsigned failures)
 {
     waiter w;
     double until = now() + LOOK_AGAIN;
@@ -179,6 +180,7 @@ bool turn_wait(const void *key, double deadline)
     struct timespec limit = moment(limited ? deadline : until);
     PyThreadState *state = PyEval_SaveThread();
     make_waiter(&w, key);
+    w.failures = failures;
     pthread_mutex_lock(&mutex);
     append(&blocked, &w);
     pass_on();
@@ -201,12 +203,14 @@ bool turn_wait(const void *key, double deadline)
 }
 
 /* With the turn. The woken thread goes straight into the queue for the turn: it needs not run to get there. */
-void turn_wake(const void *key)
+bool turn_wake(const void *key)
 {
+    bool starved = false;
     pthread_mutex_lock(&mutex);
     for (waiter *w = blocked.first; w; w = w->next) {
         if (w->key != key)
             continue;
+        starved = w->failures > 0;
         take_out(&blocked, w);
         w->key = NULL;
         append(&ready, w);
@@ -214,6 +218,7 @@ void turn_wake(const void *key)
         break;
     }
     pthread_mutex_unlock(&mutex);
+    return starved;
 }
 
 bool turn_is_wanted(void)
@@ -221,14 +226,14 @@ bool turn_is_wanted(void)
     return atomic_load_explicit(&wanted, memory_order_relaxed) > 0;
 }
 
-void turn_preempt(int64_t count)
+void turn_preempt(int64_t place)
 {
     if (!turn_is_wanted())
         return;
-    preempted_at = count;
+    left_at = place;
     turn_give();
     turn_take();
-    preempted_at = -1;
+    left_at = SWITCH_BLOCKED;
 }
 
 void turn_forked(void)

@@ -36,13 +36,18 @@ void turn_leave(void);
 
 /* Waits, without the turn, until turn_wake(key), `deadline` (CLOCK_MONOTONIC seconds, negative: none) or a
  * moment in which it is wise to look again. Returns with the turn: false when the deadline has passed. */
-bool turn_wait(const void *key, double deadline);
+bool turn_wait(const void *key, double deadline, unsigned failures);
 
-/* The first thread that waits for `key` may go on. */
-void turn_wake(const void *key);
+/* The first thread that waits for `key` may go on. True when it was woken before and came too late (`failures`
+ * of turn_wait is not 0): then the caller should yield, or a busy thread would keep the lock for ever. */
+bool turn_wake(const void *key);
 
-/* Gives the turn to a thread that waits for it, if there is one, at this count (count.h). */
-void turn_preempt(int64_t count);
+/* Where a hand-over happens, in a SWITCH record: a count (count.h) or one of these. */
+#define SWITCH_BLOCKED (-1) /* at a call that waits */
+#define SWITCH_YIELDED (-2) /* minus the number of the release: what a starved thread waits for is free */
+
+/* Gives the turn to a thread that waits for it, if there is one; `place` as above. */
+void turn_preempt(int64_t place);
 
 /* Does another thread want the turn? Needs no lock; a guess. */
 bool turn_is_wanted(void);

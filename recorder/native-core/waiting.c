@@ -37,8 +37,8 @@ static bool gave_up_is_next(const boundary_entry *entry)
 static int record_wait(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *))
 {
     double deadline = w->timeout < 0 ? -1 : now() + w->timeout;
-    for (;;) {
-        bool in_time = turn_wait(w->key, deadline);
+    for (unsigned failures = 0;; failures++) {
+        bool in_time = turn_wait(w->key, deadline, failures);
         int done = attempt(w->entry, w->call);
         if (done)
             return done;
@@ -61,6 +61,19 @@ static int replay_wait(const waiting *w, int (*attempt)(boundary_entry *, const 
         if (done)
             return done;
     }
+}
+
+static int64_t releases; /* counted on both sides: they name the place where a thread yields */
+
+void wait_is_over(const void *key)
+{
+    if (!turn_is_shared)
+        return;
+    int64_t place = SWITCH_YIELDED - ++releases;
+    if (core_mode == MODE_RECORD && turn_wake(key))
+        turn_preempt(place);
+    else if (core_mode == MODE_REPLAY && context_switch_is_at(place))
+        context_preempt(place);
 }
 
 int wait_until(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *))

@@ -17,6 +17,9 @@ typedef struct {
  * `attempt` returns 1, 0 or -1; it has failed once already. */
 int wait_until(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *));
 
+/* What threads wait for under this key is there: the first of them may try again. */
+void wait_is_over(const void *key);
+
 /* (blocking, timeout) as a lock's acquire has them, or as a queue's get: there -1 is a mistake. 0 and both filled in;
  * 1: the original must complain. */
 int wait_arguments(const boundary_call *call, bool queue, bool *blocking, double *timeout);
