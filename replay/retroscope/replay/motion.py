@@ -133,15 +133,15 @@ class Motion:
                 process.kill()
                 raise
 
-    def forward(self, search: Search, raise_here: bool = True) -> Stopped:
-        """Runs the current process on to the first match, or to the end. After a RAISE it stands inside its line.
+    def forward(self, search: Search, until: int = TO_THE_END, raise_here: bool = True) -> Stopped:
+        """Runs the current process on to the first match, or to `until`. After a RAISE it stands inside its line.
 
         `raise_here`: whether what the line raises at which it stands is a match too.
         """
         while True:
             start = self.current.tick
             try:
-                return self._run(self.current, TO_THE_END, search, Action.STOP, (), raise_here)
+                return self._run(self.current, until, search, Action.STOP, (), raise_here)
             except ProcessDied as died:
                 self._mourn(died)
                 self._replace_current(self.stand(max(died.tick, start)))

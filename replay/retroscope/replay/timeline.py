@@ -6,11 +6,10 @@ the moment it names; what it cannot know it says.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -37,10 +36,11 @@ from retroscope.replay.moments import (
     Tick,
     Value,
 )
-from retroscope.replay.motion import BeyondTheEnd, Interrupted, Motion, Search
+from retroscope.replay.motion import Interrupted, Motion, Search
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Match, Reason, Stopped, Want
+from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Reason, Stopped, Want
 from retroscope.replay.recording import Recording
+from retroscope.replay.stops import Stops
 
 __all__ = [
     "Breakpoint", "BreakpointStatus", "Diverged", "Frame", "FrameId", "InputId", "Moment", "OutputChunk",
@@ -76,15 +76,14 @@ class Timeline:
         self._lookers = Lookers()
         self._table = BreakpointTable(recording.source_paths(), recording.source)
         self._motion = Motion(launch, budget)
+        self._stops = Stops(self._motion, self._table, recording)
         self._motion.on_leg = self._on_leg
         self.warning = self._motion.warning
         """What a person should know about this replay, for example that it is not sealed; mostly empty."""
-        self.entry = Tick(1)
-        """The first line of the program's own code."""
         self.moving = False
         """Whether a motion is under way that `interrupt` would end."""
         try:
-            self.now = self._enter()
+            self.now = self._stops.enter()
         except BaseException:
             self.close()
             raise
@@ -118,50 +117,64 @@ class Timeline:
         self._end_launching()
         self.recording.close()
 
+    @property
+    def entry(self) -> Tick:
+        """The first line of the program's own code."""
+        return self._stops.entry
+
     # -- going to a place
 
     def goto(self, tick: Tick) -> Moment:
         if tick < 1:
             raise ReplayError("ticks are counted from 1")
-        return self._move(lambda: self._go(tick))
+        return self._move(lambda: self._stops.go(tick))
 
     def goto_input(self, input: InputId) -> Moment:
         """Before the line that makes this input."""
         if not 0 <= input < self.recording.inputs:
             raise ReplayError(f"there is no input {input}; they are numbered from 0 to {self.recording.inputs - 1}")
-        return self._move(lambda: self._go(Tick(max(self._tick_of_input(input), 1))))
+        return self._move(lambda: self._stops.go(self._tick_of_input(input)))
 
     def goto_end(self) -> Moment:
-        return self._move(lambda: self._ended(self._motion.to_the_end()))
+        return self._move(self._stops.go_to_the_end)
 
     def goto_failure(self) -> Moment:
-        return self._move(self._go_to_failure)
+        return self._move(self._stops.go_to_failure)
+
+    def last_write(self, expression: str, frame: FrameId | None = None) -> Moment:
+        """Before the line that last changed the value of a name, attribute or constant item, up to now."""
+
+        def move() -> Moment:
+            write = LastWrite(self._motion, expression, frame or 0).find(self.visible_only)
+            return self._stops.go(Tick(write.tick), StopReason.GOTO, write.text)
+
+        return self._move(move)
 
     # -- moving
 
     def step(self) -> Moment:
-        return self._move(lambda: self._forward(self._search(Want.LINE), StopReason.STEP))
+        return self._forward(Want.LINE)
 
     def next(self) -> Moment:
-        return self._move(lambda: self._forward(self._search(Want.SHALLOW, self._depth()), StopReason.STEP))
+        return self._forward(Want.SHALLOW, self._depth())
 
     def finish(self) -> Moment:
-        return self._move(lambda: self._forward(self._search(Want.SHALLOW, self._depth() - 1), StopReason.STEP))
+        return self._forward(Want.SHALLOW, self._depth() - 1)
 
     def run(self) -> Moment:
-        return self._move(lambda: self._forward(self._search(Want.NOTHING), StopReason.BREAKPOINT))
+        return self._forward(Want.NOTHING)
 
     def reverse_step(self) -> Moment:
-        return self._move(lambda: self._backward(self._search(Want.LINE), StopReason.STEP))
+        return self._backward(Want.LINE)
 
     def reverse_next(self) -> Moment:
-        return self._move(lambda: self._backward(self._search(Want.SHALLOW, self._depth()), StopReason.STEP))
+        return self._backward(Want.SHALLOW, self._depth())
 
     def reverse_finish(self) -> Moment:
-        return self._move(lambda: self._backward(self._search(Want.SHALLOW, self._depth() - 1), StopReason.STEP))
+        return self._backward(Want.SHALLOW, self._depth() - 1)
 
     def reverse_run(self) -> Moment:
-        return self._move(lambda: self._backward(self._search(Want.NOTHING), StopReason.BREAKPOINT))
+        return self._backward(Want.NOTHING)
 
     def interrupt(self) -> None:
         """From another thread or a signal handler: the motion under way ends with INTERRUPTED."""
@@ -252,41 +265,31 @@ class Timeline:
         try:
             self.now = motion()
         except Interrupted:
-            self.now = self._moment(StopReason.INTERRUPTED, "interrupted")
+            self.now = self._stops.moment(StopReason.INTERRUPTED, "interrupted")
         except Diverged as error:
             last = self._motion.current.last
             if last is None or last.reason not in (Reason.DIVERGED, Reason.SEALED):
                 raise
-            self.now = self._moment(StopReason.DIVERGED, str(error))
+            self.now = self._stops.moment(StopReason.DIVERGED, str(error))
         finally:
             self.moving = False
             if self._motion.end is not None:
                 self.last_tick = Tick(self._motion.end.tick)
         return self.now
 
-    def _enter(self) -> Moment:
-        stopped = self._motion.forward(Search(Want.LINE | Want.VISIBLE))
-        if stopped.reason is Reason.END:
-            return self._ended(stopped)
-        self.entry = Tick(stopped.tick)
-        return self._moment(StopReason.ENTRY)
+    def _forward(self, want: Want, max_depth: int = ANY_DEPTH) -> Moment:
+        plain = StopReason.STEP if want else StopReason.BREAKPOINT
+        search, uncaught = self._search(want, max_depth), self._stops_at_uncaught(want)
+        return self._move(lambda: self._stops.forward(self.now, search, plain, uncaught))
 
-    def _go(self, tick: Tick, reason: StopReason = StopReason.GOTO, text: str = "") -> Moment:
-        try:
-            self._motion.to(tick)
-        except BeyondTheEnd as error:
-            raise ReplayError(f"there is no tick {tick}: {error}") from error
-        return self._moment(reason, text)
+    def _backward(self, want: Want, max_depth: int = ANY_DEPTH) -> Moment:
+        plain = StopReason.STEP if want else StopReason.BREAKPOINT
+        search, uncaught = self._search(want, max_depth), self._stops_at_uncaught(want)
+        return self._move(lambda: self._stops.backward(search, plain, uncaught))
 
-    def _go_to_failure(self) -> Moment:
-        self._motion.learn_end()
-        ending = self._ending()
-        if ending.get("uncaught") is None:
-            raise ReplayError("the program did not end with an uncaught exception")
-        tick = ending.get("raise_tick")
-        if not isinstance(tick, int):
-            raise ReplayError(f"where {ending['uncaught']} was raised is not known")
-        return self._raised_at(Tick(tick), "raised here and never caught")
+    def _stops_at_uncaught(self, want: Want) -> bool:
+        """What is never caught is known after the end was seen: a mere step does not replay everything to learn it."""
+        return self.break_on_uncaught and (self.last_tick is not None or want == Want.NOTHING)
 
     def _search(self, want: Want, max_depth: int = ANY_DEPTH) -> Search:
         """`want` and whatever else stops a motion."""
@@ -299,147 +302,13 @@ class Timeline:
             want |= Want.RAISE
         return Search(want, max_depth, thread)
 
+    def _tick_of_input(self, number: int) -> Tick:
+        """The last tick before whose line fewer than `number` + 1 inputs were used."""
+        return Tick(max(self._motion.last_tick_where(lambda stopped: stopped.input <= number), 1))
+
     def _depth(self) -> int:
         current = self._motion.current
         return ANY_DEPTH if current.over or current.last is None else current.last.depth
-
-    def _forward(self, search: Search, plain: StopReason) -> Moment:
-        if self._motion.current.over:
-            return replace(self.now, text="the program is over: only reverse motion leads on")
-        began = self._motion.current.tick
-        raised_here = self.now.reason is StopReason.EXCEPTION
-        while True:
-            stopped = self._motion.forward(search, raise_here=not raised_here)
-            raised_here = False
-            if stopped.reason is Reason.END:
-                return self._end_or_failure(stopped, began)
-            matches = list(stopped.matches)
-            if _is_of_another_frame(matches[-1], search):
-                search = replace(search, max_depth=search.max_depth - 1)  # the frame that the user is in has returned
-                matches.pop()
-            moment = self._accept(matches, plain)
-            if moment is not None:
-                return moment
-
-    def _backward(self, search: Search, plain: StopReason) -> Moment:
-        bound = self._motion.bound
-        if search.want & Want.SHALLOW and self._motion.begins_frame(search):
-            search = replace(search, max_depth=search.max_depth - 1)  # what lies before is not of this frame
-        failure = self._failure_before(bound)
-        places = groupby(self._motion.backward(search, bound), lambda match: match.tick)
-        for tick, matches in places:
-            if failure is not None and tick <= failure:
-                break
-            moment = self._accept_past(Tick(tick), list(matches), plain)
-            if moment is not None:
-                return moment
-        if failure is not None:
-            return self._raised_at(Tick(failure), "raised here and never caught")
-        first = self.entry if bound > self.entry else Tick(1)
-        return self._go(first, StopReason.BEGINNING, "the recording begins here")
-
-    def _accept(self, matches: list[Match], plain: StopReason) -> Moment | None:
-        """The moment that the current process stands at, if its matches are worth a stop."""
-        if any(match.kind == Want.RAISE for match in matches):
-            return self._raised_at(Tick(matches[-1].tick), "raised here")
-        hits, complaint = self._hits(matches, self._motion.current)
-        if hits:
-            return replace(self._moment(StopReason.BREAKPOINT, complaint), breakpoints=hits)
-        lines = any(match.kind in (Want.LINE, Want.SHALLOW) for match in matches)
-        return self._moment(plain) if lines else None
-
-    def _accept_past(self, tick: Tick, matches: list[Match], plain: StopReason) -> Moment | None:
-        """The same for a tick in the past; the current process goes there only if it is accepted."""
-        if all(match.kind == Want.BREAKPOINT for match in matches) and not self._may_hit(matches, tick):
-            return None
-        self._motion.to(tick)
-        return self._accept(matches, plain)
-
-    def _may_hit(self, matches: list[Match], tick: Tick) -> bool:
-        """Whether a condition holds at `tick`, tried on a process of its own."""
-        if any(each.condition is None for match in matches for each in self._table.of_row(match.detail)):
-            return True
-        process = self._motion.stand(tick)
-        try:
-            return bool(self._hits(matches, process)[0])
-        finally:
-            self._motion.give_back(process)
-
-    def _hits(self, matches: list[Match], process: ReplayProcess) -> tuple[tuple[int, ...], str]:
-        """(numbers of the breakpoints that hold here, what to say about a condition that failed)."""
-        found = [match.detail for match in matches if match.kind == Want.BREAKPOINT]
-        asked = [each for row in found for each in self._table.of_row(row)]
-        if not any(each.condition for each in asked):
-            return tuple(each.id for each in asked), ""
-        hits, complaint = [], ""
-        for each in asked:
-            holds, error = _condition_holds(process, each.condition)
-            if error:
-                complaint = f"the condition of breakpoint {each.id} failed: {error}"
-            if holds or error:
-                hits.append(each.id)
-        return tuple(hits), complaint
-
-    def _raised_at(self, tick: Tick, text: str) -> Moment:
-        exception = self._exception_at(tick)
-        moment = self._go(tick, StopReason.EXCEPTION, text)
-        return replace(moment, exception=exception)
-
-    def _exception_at(self, tick: Tick) -> str | None:
-        """Type and message of what the line of `tick` raises, None when that cannot be told."""
-        process = self._motion.inside_raise(tick)
-        if process is None:
-            return None
-        try:
-            looker = Looker(process)
-            try:
-                said = looker.ask("raising")
-                return None if said is None else str(said)
-            finally:
-                looker.close()
-        except LookFailed:
-            return None
-        finally:
-            process.kill()
-
-    def _failure_before(self, bound: int) -> int | None:
-        """The tick of the uncaught exception, if it is a stop and lies before `bound`."""
-        if not self.break_on_uncaught:
-            return None
-        self._motion.learn_end()
-        tick = self._ending().get("raise_tick")
-        return tick if isinstance(tick, int) and tick < bound else None
-
-    def _end_or_failure(self, stopped: Stopped, began: int) -> Moment:
-        tick = self._ending().get("raise_tick")
-        seen = self.now.reason is StopReason.EXCEPTION
-        if self.break_on_uncaught and isinstance(tick, int) and (tick > began or (tick == began and not seen)):
-            return self._raised_at(Tick(tick), "raised here and never caught")
-        return self._ended(stopped)
-
-    def _ended(self, stopped: Stopped) -> Moment:
-        ending = self._ending()
-        status = self.recording.exit_status
-        text = "the program is over" + (f", exit status {status}" if status is not None else "")
-        if self.recording.cut_off:
-            text = f"the recording ends here: {self.recording.cut_off}"
-        elif ending.get("uncaught"):
-            text += f", after an uncaught {ending['uncaught']}"
-        return self._moment(StopReason.END, text)
-
-    def _ending(self) -> dict[str, object]:
-        end = self._motion.end
-        ending = json.loads(end.text) if end and end.text else {}
-        return ending if isinstance(ending, dict) else {}
-
-    def _tick_of_input(self, number: int) -> int:
-        """The last tick before whose line fewer than `number` + 1 inputs were used."""
-        return self._motion.last_tick_where(lambda stopped: stopped.input <= number)
-
-    def _moment(self, reason: StopReason, text: str = "") -> Moment:
-        last = self._motion.current.last
-        assert last is not None, "a process that was launched has said where it stands"
-        return Moment(Tick(last.tick), InputId(last.input), ThreadId(last.thread), reason, text)
 
     def _viewer(self) -> Looker:
         return self._lookers.viewer(self._motion.current)
@@ -452,33 +321,7 @@ class Timeline:
             expression if isinstance(expression, str) else None,
         )  # fmt: skip
 
-    def last_write(self, expression: str, frame: FrameId | None = None) -> Moment:
-        """Before the line that last changed the value of a name, attribute or constant item, up to now."""
-        return self._move(lambda: self._last_write(expression, frame or FrameId(0)))
-
-    def _last_write(self, expression: str, frame: FrameId) -> Moment:
-        write = LastWrite(self._motion, expression, frame).find(self.visible_only)
-        return self._go(Tick(write.tick), StopReason.GOTO, write.text)
-
     def _on_leg(self, stopped: Stopped) -> None:
         if self._progress and time.monotonic() - self._progress_shown > _PROGRESS_EVERY:
             self._progress_shown = time.monotonic()
             self._progress(Tick(stopped.tick), InputId(stopped.input), InputId(self.recording.inputs))
-
-
-def _is_of_another_frame(match: Match, search: Search) -> bool:
-    """Whether a line is shallow enough only because a new frame took the place of the one that the user is in."""
-    return match.kind == Want.SHALLOW and match.depth == search.max_depth and bool(match.detail)
-
-
-def _condition_holds(process: ReplayProcess, condition: str | None) -> tuple[bool, str | None]:
-    if condition is None:
-        return True, None
-    looker = Looker(process)
-    try:
-        holds, error = looker.ask("truth", 0, condition)
-    except LookFailed as failed:
-        return False, str(failed)
-    finally:
-        looker.close()
-    return bool(holds), error

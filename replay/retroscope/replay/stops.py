@@ -1,0 +1,218 @@
+"""Where a motion stops: what of the places that it finds is worth it, and what is said there.
+
+`Stops` moves the processes of a `Motion` and answers with moments. It looks into processes only for the conditions of
+breakpoints and for the text of exceptions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import groupby
+
+from retroscope.replay.breakpoints import BreakpointTable
+from retroscope.replay.looking import Looker, LookFailed
+from retroscope.replay.moments import InputId, Moment, ReplayError, StopReason, ThreadId, Tick
+from retroscope.replay.motion import BeyondTheEnd, Motion, Search
+from retroscope.replay.process import ReplayProcess
+from retroscope.replay.protocol import TO_THE_END, Match, Reason, Want
+from retroscope.replay.recording import Recording
+
+_NEVER_CAUGHT = "raised here and never caught"
+
+
+class Stops:
+    """Motions with their ends. The caller takes care of interrupts and divergences, which are raised."""
+
+    def __init__(self, motion: Motion, table: BreakpointTable, recording: Recording) -> None:
+        self._motion = motion
+        self._table = table
+        self._recording = recording
+        self.entry = Tick(1)
+        """The first line of the program's own code."""
+
+    def enter(self) -> Moment:
+        stopped = self._motion.forward(Search(Want.LINE | Want.VISIBLE))
+        if stopped.reason is Reason.END:
+            return self.ended()
+        self.entry = Tick(stopped.tick)
+        return self.moment(StopReason.ENTRY)
+
+    def go(self, tick: Tick, reason: StopReason = StopReason.GOTO, text: str = "") -> Moment:
+        try:
+            self._motion.to(tick)
+        except BeyondTheEnd as error:
+            raise ReplayError(f"there is no tick {tick}: {error}") from error
+        return self.moment(reason, text)
+
+    def go_to_failure(self) -> Moment:
+        self._motion.learn_end()
+        ending = self._ending()
+        if ending.get("uncaught") is None:
+            raise ReplayError("the program did not end with an uncaught exception")
+        tick = ending.get("raise_tick")
+        if not isinstance(tick, int):
+            raise ReplayError(f"where {ending['uncaught']} was raised is not known")
+        return self._raised_at(Tick(tick), _NEVER_CAUGHT)
+
+    def forward(self, now: Moment, search: Search, plain: StopReason, uncaught: bool) -> Moment:
+        """On from `now` to the first place of `search`, and `uncaught` exceptions as well, or to the end."""
+        if self._motion.current.over:
+            return replace(now, text="the program is over: only reverse motion leads on")
+        seen = now.reason is StopReason.EXCEPTION
+        failure = self._failure_ahead(now.tick + seen) if uncaught else None
+        raise_here = not seen
+        if not search.want & ~Want.VISIBLE:  # nothing to look for on the way: the nearest snapshot is good enough
+            return self._raised_at(Tick(failure), _NEVER_CAUGHT) if failure is not None else self.go_to_the_end()
+        while True:
+            stopped = self._motion.forward(search, TO_THE_END if failure is None else failure, raise_here)
+            raise_here = True
+            if stopped.reason is Reason.END:
+                return self.ended()
+            if stopped.reason is Reason.LIMIT:
+                return self._raised_at(Tick(stopped.tick), _NEVER_CAUGHT)
+            matches = list(stopped.matches)
+            if _is_of_another_frame(matches[-1], search):
+                search = replace(search, max_depth=search.max_depth - 1)  # the frame that the user is in has returned
+                matches.pop()
+            moment = self._accept(matches, plain)
+            if moment is not None:
+                return moment
+
+    def go_to_the_end(self) -> Moment:
+        self._motion.to_the_end()
+        return self.ended()
+
+    def backward(self, search: Search, plain: StopReason, uncaught: bool) -> Moment:
+        """Back to the last place of `search` before the current one, or to the beginning."""
+        bound = self._motion.bound
+        if search.want & Want.SHALLOW and self._motion.begins_frame(search):
+            search = replace(search, max_depth=search.max_depth - 1)  # what lies before is not of this frame
+        failure = self._failure_tick() if uncaught else None
+        if failure is not None and failure >= bound:
+            failure = None
+        places = groupby(self._motion.backward(search, bound), lambda match: match.tick)
+        for tick, matches in places:
+            if failure is not None and tick <= failure:
+                break
+            moment = self._accept_past(Tick(tick), list(matches), plain)
+            if moment is not None:
+                return moment
+        if failure is not None:
+            return self._raised_at(Tick(failure), _NEVER_CAUGHT)
+        first = self.entry if bound > self.entry else Tick(1)
+        return self.go(first, StopReason.BEGINNING, "the recording begins here")
+
+    def _accept(self, matches: list[Match], plain: StopReason) -> Moment | None:
+        """The moment that the current process stands at, if its matches are worth a stop."""
+        if any(match.kind == Want.RAISE for match in matches):
+            return self._raised_at(Tick(matches[-1].tick), "raised here")
+        hits, complaint = self._hits(matches, self._motion.current)
+        if hits:
+            return replace(self.moment(StopReason.BREAKPOINT, complaint), breakpoints=hits)
+        lines = any(match.kind in (Want.LINE, Want.SHALLOW) for match in matches)
+        return self.moment(plain) if lines else None
+
+    def _accept_past(self, tick: Tick, matches: list[Match], plain: StopReason) -> Moment | None:
+        """The same for a tick in the past; the current process goes there only if it is accepted."""
+        if all(match.kind == Want.BREAKPOINT for match in matches) and not self._may_hit(matches, tick):
+            return None
+        self._motion.to(tick)
+        return self._accept(matches, plain)
+
+    def _may_hit(self, matches: list[Match], tick: Tick) -> bool:
+        """Whether a condition holds at `tick`, tried on a process of its own."""
+        if any(each.condition is None for match in matches for each in self._table.of_row(match.detail)):
+            return True
+        process = self._motion.stand(tick)
+        try:
+            return bool(self._hits(matches, process)[0])
+        finally:
+            self._motion.give_back(process)
+
+    def _hits(self, matches: list[Match], process: ReplayProcess) -> tuple[tuple[int, ...], str]:
+        """(numbers of the breakpoints that hold here, what to say about a condition that failed)."""
+        found = [match.detail for match in matches if match.kind == Want.BREAKPOINT]
+        asked = [each for row in found for each in self._table.of_row(row)]
+        if not any(each.condition for each in asked):
+            return tuple(each.id for each in asked), ""
+        hits, complaint = [], ""
+        for each in asked:
+            holds, error = _condition_holds(process, each.condition)
+            if error:
+                complaint = f"the condition of breakpoint {each.id} failed: {error}"
+            if holds or error:
+                hits.append(each.id)
+        return tuple(hits), complaint
+
+    def _raised_at(self, tick: Tick, text: str) -> Moment:
+        exception = self._exception_at(tick)
+        moment = self.go(tick, StopReason.EXCEPTION, text)
+        return replace(moment, exception=exception)
+
+    def _exception_at(self, tick: Tick) -> str | None:
+        """Type and message of what the line of `tick` raises, None when that cannot be told."""
+        process = self._motion.inside_raise(tick)
+        if process is None:
+            return None
+        try:
+            looker = Looker(process)
+            try:
+                said = looker.ask("raising")
+                return None if said is None else str(said)
+            finally:
+                looker.close()
+        except LookFailed:
+            return None
+        finally:
+            process.kill()
+
+    def _failure_ahead(self, first: int) -> int | None:
+        """The tick of the uncaught exception, if it is `first` or later."""
+        tick = self._failure_tick()
+        return tick if tick is not None and tick >= first else None
+
+    def _failure_tick(self) -> int | None:
+        """Where the exception was raised that ended the program; runs to the end if nobody was there yet."""
+        self._motion.learn_end()
+        tick = self._ending().get("raise_tick")
+        return tick if isinstance(tick, int) else None
+
+    def ended(self) -> Moment:
+        """The moment of the end, at which the current process is."""
+        ending = self._ending()
+        status = self._recording.exit_status
+        text = "the program is over" + (f", exit status {status}" if status is not None else "")
+        if self._recording.cut_off:
+            text = f"the recording ends here: {self._recording.cut_off}"
+        elif ending.get("uncaught"):
+            text += f", after an uncaught {ending['uncaught']}"
+        return self.moment(StopReason.END, text)
+
+    def _ending(self) -> dict[str, object]:
+        end = self._motion.end
+        ending = json.loads(end.text) if end and end.text else {}
+        return ending if isinstance(ending, dict) else {}
+
+    def moment(self, reason: StopReason, text: str = "") -> Moment:
+        last = self._motion.current.last
+        assert last is not None, "a process that was launched has said where it stands"
+        return Moment(Tick(last.tick), InputId(last.input), ThreadId(last.thread), reason, text)
+
+
+def _is_of_another_frame(match: Match, search: Search) -> bool:
+    """Whether a line is shallow enough only because a new frame took the place of the one that the user is in."""
+    return match.kind == Want.SHALLOW and match.depth == search.max_depth and bool(match.detail)
+
+
+def _condition_holds(process: ReplayProcess, condition: str | None) -> tuple[bool, str | None]:
+    if condition is None:
+        return True, None
+    looker = Looker(process)
+    try:
+        holds, error = looker.ask("truth", 0, condition)
+    except LookFailed as failed:
+        return False, str(failed)
+    finally:
+        looker.close()
+    return bool(holds), error
