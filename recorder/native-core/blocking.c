@@ -1,0 +1,44 @@
+/* Calls that may wait: other threads have the turn meanwhile. */
+#include "errors.h"
+#include "threads.h"
+#include "turn.h"
+
+#include <poll.h>
+#include <stdbool.h>
+
+/* A descriptor that is ready will not block: the turn need not change hands for it. */
+static bool may_block(const boundary_entry *entry, const boundary_call *call)
+{
+    if (entry->blocking == BLOCKS_ALWAYS)
+        return true;
+    int fd = -1;
+    if (entry->blocking == BLOCKS_SELF_READ || entry->blocking == BLOCKS_SELF_WRITE)
+        fd = *(int *)((char *)call->self + sizeof(PyObject)); /* FileIO and socket begin with it */
+    else if (call->nargs > 0 && PyLong_CheckExact(call->args[0]))
+        fd = (int)PyLong_AsLong(call->args[0]);
+    bool reads = entry->blocking == BLOCKS_SELF_READ || entry->blocking == BLOCKS_READ;
+    struct pollfd asked = {fd, reads ? POLLIN : POLLOUT, 0};
+    return fd >= 0 && poll(&asked, 1, 0) == 0;
+}
+
+static bool is_finalizing(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
+}
+
+PyObject *threads_call_blocking(boundary_entry *entry, const boundary_call *call)
+{
+    if (!turn_is_shared || !may_block(entry, call) || is_finalizing())
+        return entry->original(entry, call);
+    turn_give();
+    PyObject *result = entry->original(entry, call);
+    PyObject *error = result ? NULL : error_take();
+    turn_take();
+    if (error)
+        error_put_back(error);
+    return result;
+}

@@ -1,0 +1,148 @@
+/* 3.13: `_thread._ThreadHandle`. Whether a thread is over is decided under the turn, when its last Python code has run;
+ * the OS thread ends a moment later. */
+#include "thread_records.h"
+#include "turn.h"
+#include "waiting.h"
+
+static thread *by_handle(PyObject *handle)
+{
+    for (thread *t = threads_known; t; t = t->next)
+        if (t->handle == handle)
+            return t;
+    return NULL;
+}
+
+static destructor handle_dealloc;
+
+/* A handle may die before or after its thread. */
+static void handle_dies(PyObject *handle)
+{
+    thread *t = by_handle(handle);
+    if (t) {
+        t->handle = NULL;
+        if (t->over)
+            thread_forget(t);
+    }
+    handle_dealloc(handle);
+}
+
+static PyObject *named(const boundary_call *call, Py_ssize_t index, const char *name)
+{
+    if (call->nargs > index)
+        return call->args[index];
+    Py_ssize_t n = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(call->kwnames, i), name) == 0)
+            return call->args[call->nargs + i];
+    return NULL;
+}
+
+static PyObject *new_handle(void)
+{
+    PyObject *module = PyImport_ImportModule("_thread");
+    PyObject *made = module ? PyObject_CallMethod(module, "_ThreadHandle", NULL) : NULL;
+    Py_XDECREF(module);
+    return made;
+}
+
+static void watch(PyObject *handle)
+{
+    if (handle_dealloc)
+        return;
+    handle_dealloc = Py_TYPE(handle)->tp_dealloc;
+    Py_TYPE(handle)->tp_dealloc = handle_dies;
+}
+
+PyObject *handle_start(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *function = named(call, 0, "function"), *handle = named(call, 1, "handle"), *daemon = named(call, 2, "daemon");
+    if (!function || !PyCallable_Check(function))
+        return entry->original(entry, call);
+    handle = handle && handle != Py_None ? Py_NewRef(handle) : new_handle();
+    PyObject *nothing = handle ? PyTuple_New(0) : NULL;
+    thread *t = nothing ? thread_new(function, nothing, NULL) : NULL;
+    Py_XDECREF(nothing);
+    PyObject *ident = NULL;
+    if (t) {
+        t->daemon = !daemon || PyObject_IsTrue(daemon) == 1;
+        t->handle = handle;
+        watch(handle);
+        PyObject *rest[] = {handle, t->daemon ? Py_True : Py_False};
+        ident = thread_launch(entry, call->self, t, rest, 2);
+    }
+    if (!ident)
+        Py_CLEAR(handle);
+    Py_XDECREF(ident);
+    return handle;
+}
+
+static int try_over(boundary_entry *Py_UNUSED(entry), const boundary_call *call)
+{
+    thread *t = by_handle(call->self);
+    return !t || t->over;
+}
+
+PyObject *handle_join(boundary_entry *entry, const boundary_call *call)
+{
+    thread *t = by_handle(call->self);
+    if (!t)
+        return entry->original(entry, call);
+    PyObject *limit = named(call, 0, "timeout");
+    double timeout = limit && limit != Py_None ? PyFloat_AsDouble(limit) : -1;
+    if (PyErr_Occurred())
+        return NULL;
+    if (t->number == turn_thread()) {
+        PyErr_SetString(PyExc_RuntimeError, "Cannot join current thread");
+        return NULL;
+    }
+    if (!t->over && timeout != 0) {
+        const waiting w = {entry, call, t, timeout};
+        if (wait_until(&w, try_over) < 0)
+            return NULL;
+    }
+    /* CPython's own join ends at once now; it also takes note that the OS thread is gone. */
+    if (core_mode == MODE_RECORD && t->over)
+        return entry->original(entry, call);
+    Py_RETURN_NONE;
+}
+
+PyObject *handle_is_done(boundary_entry *entry, const boundary_call *call)
+{
+    thread *t = by_handle(call->self);
+    return t ? PyBool_FromLong(t->over) : entry->original(entry, call);
+}
+
+PyObject *handle_ident(boundary_entry *entry, const boundary_call *call)
+{
+    thread *t = by_handle(call->self);
+    return t ? PyLong_FromUnsignedLong(t->ident) : entry->original(entry, call);
+}
+
+static thread *awaited_at_exit(void)
+{
+    for (thread *t = threads_known; t; t = t->next)
+        if (!t->daemon && !t->over && t->number != turn_thread())
+            return t;
+    return NULL;
+}
+
+static int try_thread_over(boundary_entry *Py_UNUSED(entry), const boundary_call *call)
+{
+    thread *t = thread_by_number((uint32_t)PyLong_AsLong(call->args[0]));
+    return !t || t->over;
+}
+
+/* threading's end: all threads that are no daemons are awaited. */
+PyObject *handle_shutdown(boundary_entry *entry, const boundary_call *call)
+{
+    for (thread *t; (t = awaited_at_exit());) {
+        PyObject *number = PyLong_FromUnsignedLong(t->number);
+        const boundary_call about = {NULL, &number, 1, NULL};
+        const waiting w = {entry, &about, t, -1};
+        int done = wait_until(&w, try_thread_over);
+        Py_DECREF(number);
+        if (done < 0)
+            return NULL;
+    }
+    return core_mode == MODE_RECORD ? entry->original(entry, call) : Py_NewRef(Py_None);
+}
