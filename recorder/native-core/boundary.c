@@ -485,6 +485,7 @@ static int patch_python(boundary_entry *entry, PyTypeObject *type, PyObject *fun
 {
     fill_definition(entry, name, NULL, 0);
     entry->original = original_function;
+    entry->is_python = true;
     entry->was.function = Py_NewRef(function);
     entry->type = type;
     PyObject *method = PyDescr_NewMethod(type, &entry->def);

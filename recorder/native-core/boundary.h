@@ -8,6 +8,8 @@
 
 #include "encode.h"
 
+#include <stdbool.h>
+
 enum boundary_policy {
     POLICY_RESULT,  /* outside only: recorded result or exception */
     POLICY_OUTPUT,  /* like RESULT; the data argument is output when the descriptor is 1 or 2 */
@@ -56,6 +58,7 @@ struct boundary_entry {
     Py_ssize_t descriptor;       /* OUTPUT: argument that is the descriptor, -1: self is a FileIO */
     enum boundary_policy policy;
     enum boundary_blocking blocking;
+    bool is_python;              /* the original is a Python function of CPython's own */
     unsigned id;
 };
 

@@ -2,6 +2,7 @@
 #include "contexts.h"
 #include "count.h"
 #include "handle.h"
+#include "reference.h"
 #include "turn.h"
 
 #include <errno.h>
@@ -220,12 +221,11 @@ static PyObject *decode_exception(reader *r)
         damaged();
     else if (type)
         error = PyObject_Call(type, args, NULL);
-    if (error && PyDict_Check(dict)) {
-        PyObject *own = PyObject_GetAttrString(error, "__dict__");
-        if (!own || PyDict_Update(own, dict) < 0)
+    PyObject *attribute, *value;
+    Py_ssize_t at = 0;
+    while (error && PyDict_Check(dict) && PyDict_Next(dict, &at, &attribute, &value))
+        if (PyObject_GenericSetAttr(error, attribute, value) < 0)
             Py_CLEAR(error);
-        Py_XDECREF(own);
-    }
     Py_XDECREF(name);
     Py_XDECREF(args);
     Py_XDECREF(dict);
@@ -243,18 +243,24 @@ static PyObject *decode_handle(reader *r)
     return made;
 }
 
-static PyObject *decode_reference(reader *r)
+static PyObject *decode_reference(reader *r, char kind)
 {
-    uint32_t i;
-    if (take(r, &i, 4) < 0)
+    reference place = {.length = 1};
+    if (kind == 'p' && take(r, &place.length, 4) < 0)
         return NULL;
-    const boundary_call *call = r->call;
-    if (!call)
+    if (place.length > REFERENCE_STEPS)
         return damaged();
-    if (i == 0)
-        return call->self ? Py_NewRef(call->self) : damaged();
-    Py_ssize_t n = call->nargs + (call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0);
-    return i <= (size_t)n ? Py_NewRef(call->args[i - 1]) : damaged();
+    if (take(r, place.steps, place.length * sizeof *place.steps) < 0)
+        return NULL;
+    return reference_get(r->call, &place);
+}
+
+static PyObject *decode_global(reader *r)
+{
+    PyObject *name = decode_str(r);
+    PyObject *found = name ? handle_type(name) : NULL;
+    Py_XDECREF(name);
+    return found;
 }
 
 static PyObject *decode_pickle(reader *r)
@@ -328,7 +334,8 @@ static PyObject *decode_kind(reader *r, char kind)
     case 'S': return decode_structseq(r);
     case 'x': return decode_exception(r);
     case 'H': return decode_handle(r);
-    case 'A': return decode_reference(r);
+    case 'A': case 'p': return decode_reference(r, kind);
+    case 'g': return decode_global(r);
     case 'P': return decode_pickle(r);
     case 'U': return decode_unrecordable(r);
     default: return damaged();

@@ -1,9 +1,11 @@
 #include "encode.h"
 #include "handle.h"
+#include "reference.h"
 #include "ring.h"
 
 #include <errno.h>
 #include <string.h>
+#include <structmember.h>
 #include <unistd.h>
 
 #define INLINE_BYTES 4096 /* a record up to this size is encoded in the ring, in place */
@@ -294,18 +296,16 @@ static int encode_structseq(record_writer *w, PyObject *value, const boundary_ca
 
 static int encode_reference(record_writer *w, PyObject *value, const boundary_call *call)
 {
-    uint32_t which = 0;
-    if (value != call->self) {
-        Py_ssize_t n = call->nargs + (call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0);
-        Py_ssize_t i = 0;
-        while (i < n && call->args[i] != value)
-            i++;
-        if (i == n)
-            return 0;
-        which = (uint32_t)i + 1;
+    reference found;
+    if (!reference_find(call, value, &found))
+        return 0;
+    if (found.length == 1 && !(found.steps[0] & REFERENCE_OUTCOME)) {
+        tag(w, 'A');
+    } else {
+        tag(w, 'p');
+        write_count(w, found.length);
     }
-    tag(w, 'A');
-    write_count(w, which);
+    write_bytes(w, found.steps, found.length * sizeof *found.steps);
     return 1;
 }
 
@@ -335,7 +335,15 @@ static void encode_object(record_writer *w, PyObject *value, const boundary_call
     if (PyTuple_Check(value) && type->tp_base == &PyTuple_Type && encode_structseq(w, value, call, depth))
         return;
     if (PyExceptionInstance_Check(value)) {
-        encode_exception(w, value);
+        encode_exception(w, value, call);
+        return;
+    }
+    PyObject *global = handle_global_name(value);
+    if (global) {
+        Py_ssize_t size;
+        const char *text = PyUnicode_AsUTF8AndSize(global, &size);
+        tagged(w, 'g', text, (size_t)size);
+        Py_DECREF(global);
         return;
     }
     handle_state state;
@@ -418,26 +426,64 @@ static PyObject *oserror_args(PyOSErrorObject *e)
     return Py_NewRef(e->args);
 }
 
-void encode_exception(record_writer *w, PyObject *error)
+/* What the args do not rebuild: its own attributes, the members that its C types add, its cause. A new reference: a
+ * dict, or None. */
+static PyObject *exception_state(PyObject *error, const boundary_call *call)
 {
-    PyObject *name = handle_type_name(Py_TYPE(error));
-    if (!name) {
-        w->failed = 1;
-        return;
+    reference place;
+    PyBaseExceptionObject *base = (PyBaseExceptionObject *)error;
+    PyObject *state = base->dict ? PyDict_Copy(base->dict) : PyDict_New();
+    int failed = !state;
+    for (PyTypeObject *t = Py_TYPE(error); !failed && t != (PyTypeObject *)PyExc_BaseException; t = t->tp_base) {
+        int rebuilt = t == (PyTypeObject *)PyExc_OSError || t == (PyTypeObject *)PyExc_StopIteration;
+        for (PyMemberDef *m = rebuilt ? NULL : t->tp_members; !failed && m && m->name; m++) {
+            PyObject *value = m->type == T_OBJECT ? *(PyObject **)((char *)error + m->offset) : NULL;
+            int any_object = strcmp(m->name, "obj") == 0; /* of an AttributeError: kept only when it needs no copy */
+            if (value && value != Py_None && (!any_object || (call && reference_find(call, value, &place))))
+                failed = PyDict_SetItemString(state, m->name, value) < 0;
+        }
     }
+    if (!failed && base->cause)
+        failed = PyDict_SetItemString(state, "__cause__", base->cause) < 0;
+    if (!failed && base->suppress_context)
+        failed = PyDict_SetItemString(state, "__suppress_context__", Py_True) < 0;
+    if (failed)
+        Py_CLEAR(state);
+    return state && !PyDict_GET_SIZE(state) ? (Py_DECREF(state), Py_NewRef(Py_None)) : state;
+}
+
+/* The file name in an OSError is the very object that the program gave. */
+static void encode_exception_args(record_writer *w, PyObject *args, const boundary_call *call)
+{
+    tag(w, '(');
+    write_count(w, (uint32_t)PyTuple_GET_SIZE(args));
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args) && !w->failed; i++) {
+        PyObject *item = PyTuple_GET_ITEM(args, i);
+        int text = PyUnicode_CheckExact(item) || PyBytes_CheckExact(item);
+        if (!text || !call || !encode_reference(w, item, call))
+            encode_depth(w, item, call, 1);
+    }
+}
+
+void encode_exception(record_writer *w, PyObject *error, const boundary_call *call)
+{
+    if (call && call->outcomes && encode_reference(w, error, call))
+        return;
+    PyObject *name = handle_type_name(Py_TYPE(error));
     PyObject *args = PyObject_TypeCheck(error, (PyTypeObject *)PyExc_OSError)
                          ? oserror_args((PyOSErrorObject *)error)
                          : Py_NewRef(((PyBaseExceptionObject *)error)->args);
-    PyObject *dict = ((PyBaseExceptionObject *)error)->dict;
+    PyObject *state = args ? exception_state(error, call) : NULL;
     Py_ssize_t size;
-    const char *text = args ? PyUnicode_AsUTF8AndSize(name, &size) : NULL;
+    const char *text = name && state ? PyUnicode_AsUTF8AndSize(name, &size) : NULL;
     if (text) {
         tagged(w, 'x', text, (size_t)size);
-        encode_depth(w, args, NULL, 1);
-        encode_depth(w, dict && PyDict_GET_SIZE(dict) ? dict : Py_None, NULL, 1);
+        encode_exception_args(w, args, call);
+        encode_depth(w, state, call, 1);
     } else {
         w->failed = 1;
     }
+    Py_XDECREF(state);
     Py_XDECREF(args);
-    Py_DECREF(name);
+    Py_XDECREF(name);
 }

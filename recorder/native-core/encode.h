@@ -20,6 +20,7 @@ typedef struct {
     PyObject *const *args;
     Py_ssize_t nargs;      /* positional ones; the values of `kwnames` follow */
     PyObject *kwnames;     /* tuple or NULL */
+    PyObject *outcomes;    /* list of what its callbacks so far returned or raised; NULL: it has called nothing back */
 } boundary_call;
 
 /* A record being written: in the ring itself while it is small, else on the heap. */
@@ -47,7 +48,7 @@ void write_count(record_writer *w, uint32_t n);
 void encode_value(record_writer *w, PyObject *value, const boundary_call *call);
 
 /* Encodes the exception `error` (an instance). */
-void encode_exception(record_writer *w, PyObject *error);
+void encode_exception(record_writer *w, PyObject *error, const boundary_call *call);
 
 /* Ends the stream in good order: the producer closed it. */
 void record_close(void);

@@ -3,6 +3,7 @@
 #include "frames.h"
 
 #include <internal/pycore_frame.h>
+#include <internal/pycore_interp.h>
 #include <opcode.h>
 
 #if PY_VERSION_HEX >= 0x030E0000 || PY_VERSION_HEX < 0x030B0000
@@ -135,6 +136,33 @@ bool frames_has_object(const frame *f, const PyFrameObject *object)
 PyObject *frames_object(void)
 {
     return (PyObject *)PyThreadState_GetFrame(PyThreadState_Get());
+}
+
+void frames_set_hook(frames_hook hook)
+{
+    PyInterpreterState_Main()->eval_frame = (_PyFrameEvalFunction)hook;
+}
+
+PyObject *frames_evaluate(PyThreadState *thread, frame *entered, int throwing)
+{
+    return _PyEval_EvalFrameDefault(thread, entered, throwing);
+}
+
+frame_entry frames_entry(const frame *f)
+{
+    frame_entry entry = {.code = frames_code(f), .locals = (PyObject **)f->localsplus};
+    if (f->owner == FRAME_OWNED_BY_GENERATOR) {
+        entry.generator = (PyObject *)_PyFrame_GetGenerator((frame *)f);
+        entry.sent = f->stacktop > entry.code->co_nlocalsplus ? f->localsplus[f->stacktop - 1] : NULL;
+        return entry;
+    }
+#if PY_VERSION_HEX >= 0x030C0000
+    if (PyFunction_Check(f->f_funcobj))
+        entry.function = (PyFunctionObject *)f->f_funcobj;
+#else
+    entry.function = f->f_func;
+#endif
+    return entry;
 }
 
 void frames_give_room(void)

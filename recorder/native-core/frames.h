@@ -45,6 +45,26 @@ PyObject *frames_object(void);
 /* Whether this OS thread holds the GIL with a thread state. */
 bool frames_gil_held(void);
 
+/* --- entries into Python code ---
+
+ * A hook stands for the interpreter's evaluation of a frame that C code enters; frames that Python code enters are
+ * not told of while no hook is set. */
+typedef PyObject *(*frames_hook)(PyThreadState *thread, frame *entered, int throwing);
+
+void frames_set_hook(frames_hook hook); /* NULL: none */
+PyObject *frames_evaluate(PyThreadState *thread, frame *entered, int throwing);
+
+/* What an entered frame is about to run; everything borrowed. */
+typedef struct {
+    PyFunctionObject *function;  /* NULL when the entry resumes a generator */
+    PyObject *generator;         /* NULL when a function begins */
+    PyObject *sent;              /* what the generator is sent */
+    PyCodeObject *code;
+    PyObject **locals;           /* the arguments of a function that begins, in the order of its variables */
+} frame_entry;
+
+frame_entry frames_entry(const frame *entered);
+
 /* Lets the running thread recurse deeper than the program may: an evaluation at the program's recursion limit
  * needs room. */
 void frames_give_room(void);

@@ -127,6 +127,23 @@ static PyObject *resolve(PyObject *name)
     return found;
 }
 
+PyObject *handle_global_name(PyObject *object)
+{
+    if (!PyFunction_Check(object) && !PyType_Check(object) && !PyCFunction_Check(object))
+        return NULL;
+    PyObject *module = PyObject_GetAttrString(object, "__module__");
+    PyObject *qualname = module && PyUnicode_Check(module) ? PyObject_GetAttrString(object, "__qualname__") : NULL;
+    PyObject *name = qualname ? PyUnicode_FromFormat("%U:%S", module, qualname) : NULL;
+    PyObject *found = name ? resolve(name) : NULL;
+    if (found != object)
+        Py_CLEAR(name);
+    PyErr_Clear();
+    Py_XDECREF(found);
+    Py_XDECREF(qualname);
+    Py_XDECREF(module);
+    return name;
+}
+
 PyObject *handle_type(PyObject *name)
 {
     known_type *k = find_name(name);

@@ -22,10 +22,14 @@ PyObject *handle_name_of(PyTypeObject *type);
 /* The known name, else "module.qualname"; a new reference or NULL with an exception. */
 PyObject *handle_type_name(PyTypeObject *type);
 
+/* "module:qualname" of a class or function that is found by that name in its module: a new reference, or NULL without
+ * an exception. */
+PyObject *handle_global_name(PyObject *object);
+
 /* 1 and *state filled when `value` is a handle, 0 when not, -1 with an exception. */
 int handle_take(PyObject *value, handle_state *state);
 
-/* The type named `name`: a new reference or NULL with an exception. */
+/* The type (or function) named `name`: a new reference or NULL with an exception. */
 PyObject *handle_type(PyObject *name);
 
 /* Rebuilds a handle; `self` is the object whose method returns it (may be NULL). */

@@ -1,5 +1,6 @@
 /* The boundary while recording: run the original, write down what came of it. */
 #include "boundary.h"
+#include "callback.h"
 #include "collector.h"
 #include "digest.h"
 #include "errors.h"
@@ -111,28 +112,26 @@ static void record_result(boundary_entry *entry, const boundary_call *call, PyOb
         Py_DECREF(value);
 }
 
-static void record_raised(boundary_entry *entry, uint32_t digest)
+static void record_raised(boundary_entry *entry, const boundary_call *call, uint32_t digest)
 {
     record_writer w;
     PyObject *error = error_take();
     record_begin(&w, entry->id, KIND_RAISED, 0, digest);
-    encode_exception(&w, error);
+    encode_exception(&w, error, call);
     if (record_end(&w) < 0)
         note_unrecordable(entry, Py_TYPE(error), KIND_RAISED, digest);
     error_put_back(error);
 }
 
-PyObject *record_call(boundary_entry *entry, const boundary_call *call)
+static PyObject *run_original(boundary_entry *entry, const boundary_call *call)
 {
-    uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
-    int hide = entry->policy != POLICY_RERUN;
-    core_hidden += hide;
-    PyObject *result = entry->blocking ? threads_call_blocking(entry, call) : entry->original(entry, call);
-    core_hidden -= hide;
-    if (core_mode != MODE_RECORD) /* the call forked, and this is the child */
-        return result;
+    return entry->blocking ? threads_call_blocking(entry, call) : entry->original(entry, call);
+}
+
+static void record_outcome(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest)
+{
     if (!result)
-        record_raised(entry, digest);
+        record_raised(entry, call, digest);
     else if (entry->policy == POLICY_OUTPUT)
         record_output(entry, call, result, digest);
     else if (entry->policy == POLICY_BUFFER)
@@ -140,6 +139,26 @@ PyObject *record_call(boundary_entry *entry, const boundary_call *call)
     else
         record_result(entry, call, result, digest);
     collector_after_input();
+}
+
+PyObject *record_call(boundary_entry *entry, const boundary_call *call)
+{
+    callback_scope scope;
+    uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
+    if (entry->policy == POLICY_RERUN) {
+        PyObject *result = run_original(entry, call);
+        if (core_mode == MODE_RECORD)
+            record_outcome(entry, call, result, digest);
+        return result;
+    }
+    callback_watch(&scope, entry, call, digest);
+    core_hidden++;
+    PyObject *result = run_original(entry, call);
+    core_hidden--;
+    callback_unwatch(&scope);
+    if (core_mode == MODE_RECORD) /* else the call forked, and this is the child */
+        record_outcome(entry, &scope.call, result, digest);
+    callback_done(&scope);
     return result;
 }
 

@@ -1,9 +1,11 @@
 #include "replay.h"
+#include "callback.h"
 #include "collector.h"
 #include "contexts.h"
 #include "control.h"
 #include "digest.h"
 #include "errors.h"
+#include "reference.h"
 #include "turn.h"
 
 #include <stdarg.h>
@@ -98,6 +100,16 @@ static void peek(record_view *record)
     }
 }
 
+/* What an exception says, where that runs nobody's code; else its type. */
+static PyObject *describe_exception(PyObject *error)
+{
+    PyObject *args = ((PyBaseExceptionObject *)error)->args;
+    PyObject *first = args && PyTuple_Check(args) && PyTuple_GET_SIZE(args) ? PyTuple_GET_ITEM(args, 0) : NULL;
+    if (!first || !PyUnicode_CheckExact(first))
+        return PyUnicode_FromFormat("<%s>", Py_TYPE(error)->tp_name);
+    return PyUnicode_FromFormat("<%s: %U>", Py_TYPE(error)->tp_name, first);
+}
+
 /* The arguments of a call as a person can read them: plain data by value, the rest by type. */
 static PyObject *describe_arguments(const boundary_call *call)
 {
@@ -110,6 +122,7 @@ static PyObject *describe_arguments(const boundary_call *call)
                     type == &PyBool_Type || value == Py_None || type == &PyByteArray_Type;
         PyObject *copy = type == &PyMemoryView_Type ? PyBytes_FromObject(value) : Py_NewRef(value);
         PyObject *shown = plain || type == &PyMemoryView_Type ? PyObject_Repr(copy)
+                          : PyExceptionInstance_Check(value)  ? describe_exception(value)
                                                               : PyUnicode_FromFormat("<%s>", type->tp_name);
         Py_XDECREF(copy);
         if (shown && PyUnicode_GET_LENGTH(shown) > 300)
@@ -173,6 +186,25 @@ void replay_expect_call(boundary_entry *entry, record_view *record)
     }
 }
 
+int replay_callback_is_next(boundary_entry *entry, record_view *record)
+{
+    peek(record);
+    return record->kind == KIND_CALLBACK && record->callable == entry->id;
+}
+
+void replay_expect_return(boundary_entry *entry)
+{
+    record_view record;
+    peek(&record);
+    if (record.callable != entry->id || record.kind != KIND_CALLED_BACK) {
+        core_hide();
+        PyObject *recorded = describe(&record);
+        replay_diverged("the recording has %V here, in the program a callback of %U is over", recorded, "another record",
+                        entry->name);
+    }
+    stream_take();
+}
+
 int replay_definition(boundary_entry *entry)
 {
     record_view record;
@@ -204,6 +236,18 @@ static void fill_buffer(boundary_entry *entry, const boundary_call *call, PyObje
     PyBuffer_Release(&view);
 }
 
+/* Raises `error` (stolen). An exception that came out of a callback has its context and its traceback already. */
+static void raise_recorded(const boundary_call *call, PyObject *error)
+{
+    reference place;
+    if (call->outcomes && reference_find(call, error, &place)) {
+        error_put_back(error);
+        return;
+    }
+    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+}
+
 /* The recorded outcome: a result, or NULL with the recorded exception set. Takes the record. */
 static PyObject *outcome(boundary_entry *entry, const boundary_call *call, const record_view *record)
 {
@@ -228,8 +272,7 @@ static PyObject *outcome(boundary_entry *entry, const boundary_call *call, const
     if (kind == KIND_RAISED) {
         if (!PyExceptionInstance_Check(value))
             replay_diverged("the record of %U is damaged", entry->name);
-        PyErr_SetObject((PyObject *)Py_TYPE(value), value);
-        Py_DECREF(value);
+        raise_recorded(call, value);
         return NULL;
     }
     if (entry->policy == POLICY_BUFFER) {
@@ -260,8 +303,11 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
         Py_XDECREF(again);
         PyErr_Clear();
     }
+    callback_scope scope = {.entry = entry, .call = *call, .digest = digest};
+    callback_replay(&scope);
     expect(entry, digest, call, &record);
-    PyObject *result = outcome(entry, call, &record);
+    PyObject *result = outcome(entry, &scope.call, &record);
+    callback_done(&scope);
     collector_as_recorded();
     return result;
 }

@@ -21,4 +21,10 @@ void replay_expect_call(boundary_entry *entry, record_view *record);
 /* Takes a record of the recorder itself (callable 0) of this kind; a divergence if another comes. */
 void replay_expect_own(unsigned kind, record_view *record);
 
+/* Does a callback of `entry` come next? Then *record is its record, not taken. */
+int replay_callback_is_next(boundary_entry *entry, record_view *record);
+
+/* Takes the record that says that a callback of `entry` is over; a divergence if another comes. */
+void replay_expect_return(boundary_entry *entry);
+
 #endif

@@ -193,7 +193,7 @@ static void record_failure(boundary_entry *entry)
     record_writer w;
     PyObject *error = error_take();
     record_begin(&w, entry->id, KIND_RAISED, 0, 0);
-    encode_exception(&w, error);
+    encode_exception(&w, error, NULL);
     if (record_end(&w) < 0)
         PyErr_Clear();
     error_put_back(error);

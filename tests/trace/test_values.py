@@ -139,9 +139,14 @@ def test_what_needs_types_is_described() -> None:
     assert isinstance(error, RecordedException)
     assert repr(error) == "builtins.OSError(2, 'no')"
     assert repr(decode_value(b"A" + u32(0))) == "<self>"
-    item = decode_value(b"a" + u32(2) + u32(1))
+    item = decode_value(b"p" + u32(2) + u32(2) + u32(1))
     assert isinstance(item, ArgumentReference)
-    assert (item.argument, item.item) == (2, 1)
+    assert item.path == (2, 1)
+    assert repr(item) == "<item 1 of argument 2>"
+    assert repr(decode_value(b"p" + u32(1) + u32(1 << 31 | 3))) == "<outcome 3 of its callbacks>"
+    with pytest.raises(MalformedValue):
+        decode_value(b"p" + u32(4) + 4 * u32(0))
+    assert repr(decode_value(sized(b"g", b"os:getcwd"))) == "<os:getcwd>"
     handle = decode_value(b"H" + sized(b"", b"_io.FileIO") + encode_value({"mode": "rb"}))
     assert isinstance(handle, Handle)
     assert handle.members == {"mode": "rb"}

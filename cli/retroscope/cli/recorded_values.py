@@ -7,6 +7,7 @@ import math
 from retroscope.cli.redaction import HIDDEN, is_secret_name, redact
 from retroscope.trace.values import (
     ArgumentReference,
+    Global,
     Handle,
     Pickled,
     RecordedException,
@@ -163,6 +164,6 @@ class Renderer:
             return {"type": "pickle", "size": value.size, "names": list(value.names)}
         if isinstance(value, Unrecordable):
             return {"type": value.type_name, "text": "not recorded"}
-        if isinstance(value, ArgumentReference):
+        if isinstance(value, (ArgumentReference, Global)):
             return {"type": "reference", "text": repr(value)}
         return {"type": type(value).__name__, "text": str(value)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 
-TRACE_VERSION = 1
+TRACE_VERSION = 2  # 1 had no references by path and no globals
 OLDEST_READABLE = 1
 
 FORMAT_MAGIC = b"RETROSCOPE"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_DEPTH = 400  # nesting, as in recorder/native-core/decode.c
+MOST_STEPS = 3  # of a reference, as in recorder/native-core/reference.h
 MOST_PICKLE_READ = 1 << 20  # bytes of a pickle that are looked through for names
 
 
@@ -43,16 +44,37 @@ class RecordedException:
         return f"{self.type_name}({self.args!r})"
 
 
+_OUTCOME, _REGISTER = 1 << 31, 1 << 30  # bits of a reference's first step, as in recorder/native-core/reference.h
+_REGISTERS = ("audit hooks", "hooks before a fork", "hooks after a fork")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ArgumentReference:
-    """An object of the call itself: 0 is self, i the i-th argument; `item` j is item j of it."""
+    """An object that the call itself knows; `path` leads to it: 0 is self, i the i-th argument, then items of it."""
 
-    argument: int
-    item: int | None = None
+    path: tuple[int, ...]
 
     def __repr__(self) -> str:
-        name = "self" if self.argument == 0 else f"argument {self.argument}"
-        return f"<{name}>" if self.item is None else f"<item {self.item} of {name}>"
+        first, *items = self.path
+        if first & _OUTCOME:
+            name = f"outcome {first & ~_OUTCOME} of its callbacks"
+        elif first & _REGISTER:
+            name = dict(enumerate(_REGISTERS)).get(first & ~_REGISTER, "hooks")
+        else:
+            name = "self" if first == 0 else f"argument {first}"
+        for item in items:
+            name = f"item {item} of {name}"
+        return f"<{name}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Global:
+    """A class or function of the recorded program, as module:qualname."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,8 +256,11 @@ def _pickled(decoder: Decoder) -> Pickled:
     return Pickled(len(data), pickle_names(data))
 
 
-def _item_reference(decoder: Decoder) -> ArgumentReference:
-    return ArgumentReference(decoder.number(), decoder.number())
+def _path_reference(decoder: Decoder) -> ArgumentReference:
+    steps = decoder.number()
+    if not 0 < steps <= MOST_STEPS:
+        raise MalformedValue("a reference has no steps, or too many")
+    return ArgumentReference(tuple(decoder.number() for _ in range(steps)))
 
 
 def _structseq(decoder: Decoder) -> tuple[int, Callable[[list[object]], object]]:
@@ -264,8 +289,9 @@ _SCALARS: dict[int, Callable[[Decoder], object]] = {
     ord("s"): Decoder.text,
     ord("b"): Decoder.span,
     ord("B"): lambda decoder: bytearray(decoder.span()),
-    ord("A"): lambda decoder: ArgumentReference(decoder.number()),
-    ord("a"): _item_reference,
+    ord("A"): lambda decoder: ArgumentReference((decoder.number(),)),
+    ord("p"): _path_reference,
+    ord("g"): lambda decoder: Global(decoder.text()),
     ord("D"): _date,
     ord("P"): _pickled,
     ord("U"): lambda decoder: Unrecordable(decoder.text()),

@@ -26,30 +26,6 @@ def occupy(descriptor):
     if 2 < descriptor < _null:
         posix.dup2(_null, descriptor, False)
 
-_MODES = {"r": 0, "w": 0o1001, "x": 0o301, "a": 0o2101}  # octal O_ flags of Linux, without the access mode
-
-def _flags(mode):
-    flags = posix.O_CLOEXEC
-    flags |= {"r": 0, "w": posix.O_CREAT | posix.O_TRUNC, "x": posix.O_EXCL | posix.O_CREAT,
-              "a": posix.O_CREAT | posix.O_APPEND}[next(c for c in mode if c in "rwxa")]  # fmt: skip
-    return flags | (posix.O_RDWR if "+" in mode else posix.O_RDONLY if "r" in mode else posix.O_WRONLY)
-
-def _with_opener(call, self, args, kwargs):
-    """The opener is the program's own code: it runs visibly, on both sides."""
-    given = dict(zip(("file", "mode", "closefd", "opener"), args)) | (kwargs or {})
-    if given.get("opener") is None:
-        return call(self, *args, **(kwargs or {}))
-    file, mode = given["file"], given.get("mode", "r")
-    descriptor = _core.visible(given["opener"], (file, _flags(mode)))
-    if not isinstance(descriptor, int):
-        raise TypeError("expected integer from opener")
-    if descriptor < 0:
-        raise ValueError(f"opener returned {descriptor}")
-    if not _core.replaying():
-        posix.set_inheritable(descriptor, False)
-    call(self, descriptor, mode, True)
-    self.name = file
-
 def _encode(result, self, args, kwargs):
     return (self.fileno(), self._blksize)
 
@@ -70,7 +46,7 @@ MODULES = [
             Type(
                 "FileIO",
                 special={
-                    "__init__": adapt(_encode, _decode, wrap=_with_opener, index=3),
+                    "__init__": adapt(_encode, _decode),
                     "readinto": buffer(0),
                     "write": output(data=0, descriptor=-1),
                     "close": RERUN,

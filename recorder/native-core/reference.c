@@ -1,0 +1,142 @@
+#define Py_BUILD_CORE 1 /* the interpreter's lists of hooks */
+#include "reference.h"
+
+#include <internal/pycore_interp.h>
+
+#define MOST_LOOKED_AT 256 /* items: a search must not make callbacks over long lists quadratic */
+
+static Py_ssize_t argument_count(const boundary_call *call)
+{
+    return call->nargs + (call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0);
+}
+
+static int step_to(reference *found, uint32_t depth, uint32_t step)
+{
+    found->steps[depth] = step;
+    found->length = depth + 1;
+    return 1;
+}
+
+/* What the program has registered with sys.addaudithook and os.register_at_fork: borrowed, or NULL. */
+static PyObject *hooks(uint32_t which)
+{
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    PyObject *lists[] = {interpreter->audit_hooks, interpreter->before_forkers, interpreter->after_forkers_parent};
+    return which < sizeof lists / sizeof *lists ? lists[which] : NULL;
+}
+
+static int find_hook(PyObject *object, reference *found)
+{
+    PyObject *list;
+    for (uint32_t which = 0; which < 3; which++) {
+        if (!(list = hooks(which)) || !PyList_Check(list))
+            continue;
+        for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+            if (PyList_GET_ITEM(list, i) != object)
+                continue;
+            step_to(found, 0, which | REFERENCE_REGISTER);
+            return step_to(found, 1, (uint32_t)i);
+        }
+    }
+    return 0;
+}
+
+static int find_root(const boundary_call *call, PyObject *object, reference *found)
+{
+    if (object == call->self)
+        return step_to(found, 0, 0);
+    Py_ssize_t n = argument_count(call);
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (call->args[i] == object)
+            return step_to(found, 0, (uint32_t)i + 1);
+    n = call->outcomes ? PyList_GET_SIZE(call->outcomes) : 0;
+    for (Py_ssize_t i = n - 1; i >= 0 && i >= n - MOST_LOOKED_AT; i--)
+        if (PyList_GET_ITEM(call->outcomes, i) == object)
+            return step_to(found, 0, (uint32_t)i | REFERENCE_OUTCOME);
+    return 0;
+}
+
+/* The item of a list, a tuple or a dict, borrowed; NULL behind its end, and for everything else. */
+static PyObject *item_of(PyObject *container, Py_ssize_t index)
+{
+    if (PyList_CheckExact(container))
+        return index < PyList_GET_SIZE(container) ? PyList_GET_ITEM(container, index) : NULL;
+    if (PyTuple_CheckExact(container))
+        return index < PyTuple_GET_SIZE(container) ? PyTuple_GET_ITEM(container, index) : NULL;
+    if (!PyDict_CheckExact(container))
+        return NULL;
+    PyObject *key, *value = NULL;
+    Py_ssize_t at = 0;
+    while (index >= 0 && PyDict_Next(container, &at, &key, &value))
+        index--;
+    return index < 0 ? value : NULL;
+}
+
+/* Callbacks go through long arguments in order: each search begins where the one before ended. */
+static uint32_t hint;
+
+static int find_in(PyObject *container, PyObject *object, uint32_t depth, reference *found, int *left)
+{
+    if (depth == REFERENCE_STEPS || (!PyList_CheckExact(container) && !PyTuple_CheckExact(container) &&
+                                     !PyDict_CheckExact(container)))
+        return 0;
+    Py_ssize_t first = depth == 1 && PyList_CheckExact(container) && hint < PyList_GET_SIZE(container) ? hint : 0;
+    PyObject *item;
+    for (Py_ssize_t i = first; *left > 0 && (item = item_of(container, i)); i++) {
+        (*left)--;
+        if (item == object || find_in(item, object, depth + 1, found, left)) {
+            if (item == object)
+                found->length = depth + 1;
+            found->steps[depth] = (uint32_t)i;
+            if (depth == 1)
+                hint = (uint32_t)i;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int find_item(const boundary_call *call, PyObject *object, reference *found)
+{
+    int left = MOST_LOOKED_AT;
+    Py_ssize_t n = argument_count(call);
+    for (int again = 0; again < 2; again++) {
+        for (Py_ssize_t i = 0; i < n; i++)
+            if (find_in(call->args[i], object, 1, found, &left))
+                return found->steps[0] = (uint32_t)i + 1, 1;
+        if (!hint)
+            break;
+        hint = 0;
+        left = MOST_LOOKED_AT;
+    }
+    n = PyList_GET_SIZE(call->outcomes);
+    for (Py_ssize_t i = n - 1; i >= 0 && left > 0; i--)
+        if (find_in(PyList_GET_ITEM(call->outcomes, i), object, 1, found, &left))
+            return found->steps[0] = (uint32_t)i | REFERENCE_OUTCOME, 1;
+    return 0;
+}
+
+int reference_find(const boundary_call *call, PyObject *object, reference *found)
+{
+    return find_root(call, object, found) ||
+           (call->outcomes && (find_item(call, object, found) || find_hook(object, found)));
+}
+
+PyObject *reference_get(const boundary_call *call, const reference *place)
+{
+    PyObject *found = NULL;
+    uint32_t first = place->steps[0];
+    if (place->length && call && first & REFERENCE_OUTCOME) {
+        first &= ~REFERENCE_OUTCOME;
+        found = call->outcomes ? item_of(call->outcomes, first) : NULL;
+    } else if (place->length && first & REFERENCE_REGISTER) {
+        found = hooks(first & ~REFERENCE_REGISTER);
+    } else if (place->length && call) {
+        found = first == 0 ? call->self : first <= (size_t)argument_count(call) ? call->args[first - 1] : NULL;
+    }
+    for (uint32_t i = 1; found && i < place->length; i++)
+        found = item_of(found, place->steps[i]);
+    if (!found)
+        PyErr_SetString(PyExc_ValueError, "a recorded value refers to an object that the call does not have");
+    return Py_XNewRef(found);
+}
