@@ -113,6 +113,11 @@ def test_a_tick_beyond_the_end_is_refused_and_nothing_moves() -> None:
     with pytest.raises(BeyondTheEnd, match="ends at tick 49"):
         motion.stand(50)
     assert motion.current.tick == 0
+    motion.to(7)
+    for _ in range(2):
+        with pytest.raises(BeyondTheEnd, match="ends at tick 49"):
+            motion.to(50)
+        assert (motion.current.tick, motion.current.over) == (7, False)
     motion.close()
 
 

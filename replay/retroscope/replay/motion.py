@@ -104,15 +104,20 @@ class Motion:
 
     def to(self, tick: int) -> None:
         """Makes the current process stand at `tick`, before its line runs; raises BeyondTheEnd."""
-        here = self.current
+        here, origin = self.current, self.current.tick
         if here.tick == tick and not here.over and not here.inside_line:
             return
+        if self.end is not None and tick > self.end.tick:
+            raise BeyondTheEnd(f"the recording ends at tick {self.end.tick}")
         if self._can_go_on_to(tick):
             try:
-                self._advance_to(self.current, tick)
+                self._advance_to(here, tick)
                 return
             except ProcessDied as died:
                 self._mourn(died)
+            except BeyondTheEnd:
+                self._replace_current(self.stand(origin))
+                raise
         self._replace_current(self.stand(tick))
 
     def stand(self, tick: int) -> ReplayProcess:

@@ -194,7 +194,7 @@ class Timeline:
 
     def stack(self, thread: ThreadId | None = None) -> list[Frame]:
         """Innermost first; empty after the end."""
-        if self._motion.current.over and self.now.reason is StopReason.END:
+        if self._at_end():
             return []
         rows = self._viewer().ask("stack")
         return [
@@ -243,7 +243,7 @@ class Timeline:
 
     def output(self, upto: InputId | None = None) -> list[OutputChunk]:
         if upto is None:
-            upto = InputId(self.recording.inputs) if self.now.reason is StopReason.END else self.now.input
+            upto = InputId(self.recording.inputs) if self._at_end() else self.now.input
         return list(self.recording.output(upto))
 
     def inputs(self, first: InputId, most: int) -> list[tuple[InputId, str, str]]:
@@ -301,6 +301,11 @@ class Timeline:
         if self.break_on_raised:
             want |= Want.RAISE
         return Search(want, max_depth, thread)
+
+    def _at_end(self) -> bool:
+        """Whether the program is over, whatever the last motion was."""
+        last = self._motion.current.last
+        return last is not None and last.reason is Reason.END
 
     def _tick_of_input(self, number: int) -> Tick:
         """The last tick before whose line fewer than `number` + 1 inputs were used."""
