@@ -211,7 +211,7 @@ static int rehash_set(PyObject *set)
 {
     PyObject *items = PySequence_List(set);
     int failed = items ? PySet_Clear(set) : -1;
-    if (!failed)
+    if (!failed && PyList_GET_SIZE(items) > 1)
         qsort(((PyListObject *)items)->ob_item, (size_t)PyList_GET_SIZE(items), sizeof(PyObject *), by_hash);
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(items); i++)
         failed = PySet_Add(set, PyList_GET_ITEM(items, i));

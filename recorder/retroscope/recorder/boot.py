@@ -7,8 +7,6 @@ order, so that the stream means the same on both sides.
 """
 
 
-
-
 def start(core, importer, stream, config):
     """Never returns: the process ends as the program ends."""
     replaying = config["mode"] == "replay"
@@ -29,7 +27,7 @@ def start(core, importer, stream, config):
     machine.restore(core, facts, replaying)
     if replaying:
         _begin_replay(core, importer, config, machine)
-    program = importer.load("program").prepare(facts, main, core.show_code)
+    program = importer.load("program").prepare(core, facts, main)
     core.collector_begin()
     core.run(program, not facts["no_site"])
 

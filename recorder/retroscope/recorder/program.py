@@ -1,10 +1,13 @@
 """Starts the program as plain Python starts it: what `__main__` holds, sys.path[0], the code to run."""
 
+import builtins
 import marshal
 import sys
 
+_import = builtins.__import__
 
-def prepare(facts, source, show_code):
+
+def prepare(core, facts, source):
     """The function that core.run calls, hidden, after `site`: a plan, (code, globals) or (function, args)."""
     namespace = vars(sys.modules["__main__"])
     kept = {name: namespace[name] for name in ("__name__", "__doc__", "__package__", "__spec__", "__builtins__")}
@@ -22,14 +25,23 @@ def prepare(facts, source, show_code):
         if main["form"] == "package" or not facts["safe_path"]:
             sys.path.insert(0, main["path0"])
         if main["form"] == "code":
-            code = compile(facts["target"], "<string>", "exec", dont_inherit=True)
-            show_code(code)
+            code = _code(core, facts["target"])
+            core.show_code(code)
             return code, namespace
         if main["form"] in ("module", "package"):
             return (facts["target"], True) if main["form"] == "module" else ("__main__", False)
         return _file(facts, source, namespace), namespace
 
     return plan
+
+
+def _code(core, text):
+    """From 3.13 on, tracebacks show the lines of `-c`: CPython tells linecache of them before it runs them."""
+    code = compile(text, "<string>", "exec", dont_inherit=True)
+    if sys.hexversion >= 0x030D0000:
+        core.visible(_import, ("linecache",))
+        core.visible(sys.modules["linecache"]._register_code, ("<string>", text + "\n", "<string>"))
+    return code
 
 
 def _file(facts, source, namespace):
