@@ -126,7 +126,8 @@ def examine(python: str, module: str, seconds: float, keep: Path | None = None) 
             skipped = any("skipped" in line for line in lines) and not any("failed" in line for line in lines)
             return Verdict(module, "skipped" if skipped else "plain", lines[-1][:LONGEST_DETAIL])
         recorded = run([scope, "record", "-q", "-o", str(trace), *program], fresh(home / "work"), seconds)
-        verdict = Verdict(module, "exact", tests=len(expected), seconds={"plain": plain.seconds, "recorded": recorded.seconds})
+        spent = {"plain": plain.seconds, "recorded": recorded.seconds}
+        verdict = Verdict(module, "exact", tests=len(expected), seconds=spent)
         judge_recording(verdict, plain, recorded, expected, outcomes(report))
         if recorded.status is not None:
             verified = run([scope, "verify", str(trace), "--output"], fresh(home / "work"), seconds)
@@ -160,7 +161,8 @@ def judge_replay(verdict: Verdict, recorded: Ran, verified: Ran) -> None:
         if verified.stdout != recorded.stdout or CLOSING.sub(b"", verified.stderr) != recorded.stderr:
             state, detail = "output", "stdout" if verified.stdout != recorded.stdout else "stderr"
     if state:
-        verdict.detail = "; and ".join(part for part in (verdict.detail, f"{state}: {detail}" if verdict.detail else detail) if part)
+        parts = (verdict.detail, f"{state}: {detail}" if verdict.detail else detail)
+        verdict.detail = "; and ".join(part for part in parts if part)
         verdict.state = state if verdict.state == "exact" else verdict.state
         verdict.detail = verdict.detail[: 3 * LONGEST_DETAIL]
 

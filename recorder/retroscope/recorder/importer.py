@@ -3,22 +3,35 @@
 import builtins
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
+    from typing import Any
+
 _PACKAGES = ("boundary",)
 
 
 class Importer:
     """Our own modules, kept apart from the program's; they see builtins of their own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.loaded = {}
+        self.loaded: dict[str, ModuleType] = {}
         self.builtins = dict(vars(builtins))
         self.real_import = builtins.__import__
         self.builtins["__import__"] = self.import_module
         self.loader = sys.modules["_frozen_importlib_external"].SourceFileLoader
         self.module = type(sys)
 
-    def import_module(self, name, globals=None, locals=None, fromlist=(), level=0):
+    def import_module(
+        self,
+        name: str,
+        globals: "Mapping[str, object] | None" = None,
+        locals: "Mapping[str, object] | None" = None,
+        fromlist: "Sequence[str]" = (),
+        level: int = 0,
+    ) -> "Any":
         prefix = "retroscope.recorder."
         if not name.startswith(prefix):
             return self.unseen(self.real_import, name, globals, locals, fromlist, level)
@@ -30,7 +43,7 @@ class Importer:
             setattr(package, item, self.load(f"{name}.{item}"))
         return package
 
-    def unseen(self, function, *args):
+    def unseen(self, function: "Callable[..., Any]", *args: "Any") -> "Any":
         """Calls it; modules it loads are ours alone: the program will load its own."""
         modules = sys.modules
         before = set(modules)
@@ -40,7 +53,7 @@ class Importer:
             for name in set(modules) - before:
                 del modules[name]
 
-    def load(self, name):
+    def load(self, name: str) -> "ModuleType":
         found = self.loaded.get(name)
         if found is None:
             path = self.folder + "/" + name.replace(".", "/") + ".py"

@@ -3,17 +3,22 @@
 While recording it is taken from this machine and kept (`facts`); in replay it is put back (`restore`).
 """
 
-import sys
-
 import _thread
 import posix
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from retroscope.recorder.annotations import Config, Core, Facts, Program
 
 
-def close(descriptor):
+def close(descriptor: int) -> None:
     posix.close(descriptor)
 
 
-def pin_environment(config):
+def pin_environment(config: "Config") -> None:
     """The pinned hash seed is ours; the program sees what its user had set."""
     seed = config["environ_hashseed"]
     if seed is None:
@@ -28,7 +33,7 @@ def pin_environment(config):
         posix.putenv(name, value)
 
 
-def facts(config, program):
+def facts(config: "Config", program: "Program") -> "Facts":
     """The START record: everything a replay needs to begin alike. `program` is what read_program returned."""
     words = (1 if config["kind"] == "script" else 2) + len(config["args"])
     cwd = _cwd()
@@ -62,23 +67,23 @@ def facts(config, program):
 _PREFIXES = ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix", "platlibdir", "_base_executable")
 
 
-def _text(data):
+def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _cwd():
+def _cwd() -> str:
     try:
         return posix.getcwd()
     except OSError:
         return ""
 
 
-def _argv(config):
+def _argv(config: "Config") -> "list[str]":
     first = {"script": config["target"], "module": "-m", "code": "-c"}[config["kind"]]
     return [first, *config["args"]]
 
 
-def _stream_facts(stream):
+def _stream_facts(stream: "Any") -> "Facts | None":
     if stream is None:
         return None
     buffer = stream.buffer
@@ -100,7 +105,7 @@ def _stream_facts(stream):
 # --- the program itself
 
 
-def _main_facts(config, cwd):
+def _main_facts(config: "Config", cwd: str) -> "Facts":
     kind, target = config["kind"], config["target"]
     if kind == "code":
         return {"form": "code", "path0": ""}
@@ -113,7 +118,7 @@ def _main_facts(config, cwd):
     return {"form": form, "path": path, "path0": _real_path(path).rpartition("/")[0] or "/"}
 
 
-def _form(target):
+def _form(target: str) -> str:
     try:
         mode = posix.stat(target).st_mode
     except OSError:
@@ -127,7 +132,7 @@ def _form(target):
     return "package"
 
 
-def _real_path(path):
+def _real_path(path: str) -> str:
     """As realpath(3), for a path that exists; else the path itself."""
     done, rest, links = "", [part for part in path.split("/")[::-1] if part not in ("", ".")], 0
     while rest:
@@ -149,7 +154,7 @@ def _real_path(path):
     return done or "/"
 
 
-def read_program(config):
+def read_program(config: "Config") -> "Program":
     """(path, content) of the program's file; (path, None, message) when it cannot be read; None: no file."""
     main = _main_facts(config, _cwd())
     if main["form"] != "file":
@@ -172,7 +177,7 @@ def read_program(config):
 _DESCRIPTOR_AT = 16  # offset of fileio.fd, 3.11 to 3.13, 64-bit
 
 
-def restore(core, facts, replaying):
+def restore(core: "Core", facts: "Facts", replaying: bool) -> None:
     if replaying:
         posix.environ.clear()
         for name, value in facts["environ"]:
@@ -195,7 +200,7 @@ def restore(core, facts, replaying):
     core.set_item(sys.flags, names.index("safe_path"), facts["safe_path"])
 
 
-def _make_stream(core, name, facts):
+def _make_stream(core: "Core", name: str, facts: "Facts | None") -> "Any":
     """As create_stdio() of CPython makes it, from the recorded facts."""
     if facts is None:
         return None
@@ -212,13 +217,13 @@ def _make_stream(core, name, facts):
         buffer, facts["encoding"], facts["errors"], "\n",
         facts["line_buffering"], facts["write_through"],
     )  # fmt: skip
-    text.mode = facts["mode"]
+    text.mode = facts["mode"]  # type: ignore[misc]  # as create_stdio() sets it; typeshed says read-only
     core.poke_int(raw, _DESCRIPTOR_AT, ("stdin", "stdout", "stderr").index(name))
     posix.close(stand_in)
     return text
 
 
-def _stand_in(position, mode):
+def _stand_in(position: "int | None", mode: str) -> int:
     """A descriptor that can seek as the recorded one could, and stands where it stood: each layer asks at its start."""
     if position is None:
         ends = posix.pipe()
@@ -229,7 +234,7 @@ def _stand_in(position, mode):
     return descriptor
 
 
-def library_prefixes():
+def library_prefixes() -> "tuple[str, ...]":
     """Folders whose code is not the user's own."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     roots = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}

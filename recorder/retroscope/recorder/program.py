@@ -4,10 +4,18 @@ import builtins
 import marshal
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType
+    from typing import Any
+
+    from retroscope.recorder.annotations import Core, Facts
+
 _import = builtins.__import__
 
 
-def prepare(core, facts, source):
+def prepare(core: "Core", facts: "Facts", source: "Any") -> "Callable[[], tuple[Any, Any]]":
     """The function that core.run calls, hidden, after `site`: a plan, (code, globals) or (function, args)."""
     namespace = vars(sys.modules["__main__"])
     kept = {name: namespace[name] for name in ("__name__", "__doc__", "__package__", "__spec__", "__builtins__")}
@@ -15,7 +23,7 @@ def prepare(core, facts, source):
     compile("", "", "exec")  # makes the types of its syntax trees now, while they are not the program's
     builtin_importer = sys.modules["_frozen_importlib"].BuiltinImporter
 
-    def plan():
+    def plan() -> "tuple[Any, Any]":
         namespace.clear()
         namespace.update(kept, __loader__=builtin_importer, __doc__=None)
         if annotations is not None:
@@ -35,7 +43,7 @@ def prepare(core, facts, source):
     return plan
 
 
-def _code(core, text):
+def _code(core: "Core", text: str) -> "CodeType":
     """From 3.13 on, tracebacks show the lines of `-c`: CPython tells linecache of them before it runs them."""
     code = compile(text, "<string>", "exec", dont_inherit=True)
     if sys.hexversion >= 0x030D0000:
@@ -44,7 +52,7 @@ def _code(core, text):
     return code
 
 
-def _file(facts, source, namespace):
+def _file(facts: "Facts", source: "Any", namespace: "dict[str, Any]") -> "CodeType":
     path, error = facts["main"]["path"], facts["main"]["error"]
     if error:
         sys.stderr.write(f"{facts['executable']}: can't open file {path!r}: {error}\n")
@@ -55,5 +63,6 @@ def _file(facts, source, namespace):
     loader = external.SourcelessFileLoader if compiled else external.SourceFileLoader
     namespace.update(__file__=path, __cached__=None, __loader__=loader("__main__", path))
     if compiled:
-        return marshal.loads(memoryview(content)[16:])
+        code: CodeType = marshal.loads(memoryview(content)[16:])
+        return code
     return compile(content, path, "exec", dont_inherit=True)

@@ -8,14 +8,23 @@ import sys
 
 from retroscope.recorder.boundary import declare
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from types import ModuleType
+    from typing import Any
+
+    from retroscope.recorder.annotations import Args, Core, Kwargs
+    from retroscope.recorder.importer import Importer
+
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
            "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings")
 
 
 class Registry:
-    def __init__(self, core, importer):
+    def __init__(self, core: "Core", importer: "Importer") -> None:
         self.core = core
-        self.modules = {}
+        self.modules: dict[str, list[declare.Module]] = {}
         for name in DOMAINS:
             domain = importer.load("boundary." + name)
             if hasattr(domain, "bind"):
@@ -23,18 +32,18 @@ class Registry:
             for module in domain.MODULES:
                 self.modules.setdefault(module.name, []).append(module)
 
-    def module_loaded(self, module, name):
+    def module_loaded(self, module: "ModuleType", name: str) -> None:
         """A C module has just run its start-up code: its callables go behind the boundary."""
         if name == "gc":
             self.core.collector_show_module(module)
         for known in self.modules.get(name, ()):
             declare.apply(self.core, known, module)
 
-    def is_listed(self, name, origin):
+    def is_listed(self, name: str, origin: "str | None") -> bool:
         return name in self.modules or not origin or "/lib-dynload/" in origin
 
 
-def take_over(core, importer):
+def take_over(core: "Core", importer: "Importer") -> None:
     registry = Registry(core, importer)
     core.set_pickling(*_pickling(importer))
     for name in ("sys", "builtins", "posix", "time", "_io", "_thread", "_signal", "_imp"):
@@ -46,10 +55,10 @@ def take_over(core, importer):
     _identities(core)
 
 
-def _watch_imports(core, registry):
+def _watch_imports(core: "Core", registry: Registry) -> None:
     """Every C module passes through these two; single-phase ones too (they run nothing there)."""
 
-    def loaded(result, self, args, kwargs):
+    def loaded(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
         module = args[0]
         name = getattr(module, "__name__", "")
         registry.module_loaded(module, name)
@@ -63,21 +72,21 @@ def _watch_imports(core, registry):
         core.patch(getattr(_imp, attribute), _imp, attribute, "_imp." + attribute, core.HOOK, encode=loaded)
 
 
-def _identities(core):
+def _identities(core: "Core") -> None:
     import gc
 
     class Sample:
-        def method(self):
+        def method(self) -> "Iterator[None]":
             yield
 
-        async def coroutine(self):
+        async def coroutine(self) -> "AsyncIterator[None]":
             yield
 
     sample = Sample()
     generator = sample.method()
     weak = type(sys.modules["_weakref"].ref(Sample))
     proxies = (sys.modules["_weakref"].ProxyType, sys.modules["_weakref"].CallableProxyType)
-    cell = (lambda: sample).__closure__[0]
+    cell = (lambda: sample).__closure__[0]  # type: ignore[index]
     slot = type(sample.__str__)
     kinds = (object, type(take_over), type(generator), type(sample.coroutine()), type(len), type(cell), weak, *proxies,
              slot, type(take_over.__code__), type(sys._getframe()), type(memoryview(b"")), type(_coroutine()),
@@ -87,8 +96,8 @@ def _identities(core):
     core.address_take_over(kinds)
 
 
-def _coroutine():
-    async def empty():
+def _coroutine() -> "Any":
+    async def empty() -> None:
         pass
 
     coroutine = empty()
@@ -96,11 +105,11 @@ def _coroutine():
     return coroutine
 
 
-def _pickling(importer):
+def _pickling(importer: "Importer") -> "tuple[Callable[[Any], bytes], Callable[[bytes], Any]]":
     """cloudpickle, loaded when a value has no native form, and never seen by the program."""
-    loaded = []
+    loaded: list[Any] = []
 
-    def cloudpickle():
+    def cloudpickle() -> "Any":
         if not loaded:
             loaded.append(importer.unseen(importer.real_import, "cloudpickle"))
         return loaded[0]

@@ -7,8 +7,13 @@ replace is used later), then hands over to `boot.start`, which never returns.
 import _imp
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
 
-def _read(descriptor):
+
+def _read(descriptor: int) -> bytes:
     import posix
 
     data = b""
@@ -18,20 +23,20 @@ def _read(descriptor):
     return data
 
 
-def _load_core(path):
+def _load_core(path: str) -> "ModuleType":
     spec = type(sys.__spec__)("retroscope.recorder._core", None, origin=path)
     return _imp.create_dynamic(spec)
 
 
-def _load_importer(folder):
+def _load_importer(folder: str) -> "Any":
     """importer.py in a namespace of its own: this one, `__main__`, becomes the program's."""
     loader = sys.modules["_frozen_importlib_external"].SourceFileLoader
-    namespace = {"__name__": "retroscope.recorder.importer"}
+    namespace: dict[str, Any] = {"__name__": "retroscope.recorder.importer"}
     exec(loader("importer", folder + "/importer.py").get_code("importer"), namespace)
     return namespace["Importer"](folder)
 
 
-def _main():
+def _main() -> None:
     first = [None]  # what is made after it is ours
     import marshal
 

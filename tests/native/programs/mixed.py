@@ -1,5 +1,5 @@
 """A bit of everything that makes frames: recursion, generators, callbacks from C, classes, exceptions."""
-# ruff: noqa: C417, PLW2901
+# ruff: noqa: C417
 
 import json
 

@@ -4,16 +4,21 @@ import sys
 
 from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt, always
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-_core = None
+    from retroscope.recorder.annotations import Args, Core, Kwargs
+
+_core: "Core" = None
 
 
-def bind(core):
+def bind(core: "Core") -> None:
     global _core
     _core = core
 
 
-def _encode(result, self, args, kwargs):
+def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """A date or datetime as its own state and its zone: None, "argument", or (seconds, name) of a fixed one."""
     state = result.__reduce_ex__(4)[1]
     zone = getattr(result, "tzinfo", None)
@@ -25,36 +30,36 @@ def _encode(result, self, args, kwargs):
     return (state[0], (zone.utcoffset(None).total_seconds(), zone.tzname(None)))
 
 
-def _decode(value, self, args, kwargs):
+def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     kind = self if isinstance(self, type) else type(self)
     state, zone = value
     if zone is None:
         return kind(state)
     if zone == "argument":
-        return kind(state, args[-1] if args else kwargs["tz"])
+        return kind(state, args[-1] if args else (kwargs or {})["tz"])
     return kind(state, _fixed_zone(*zone))
 
 
-def _fixed_zone(seconds, name):
-    import _datetime
+def _fixed_zone(seconds: float, name: str) -> "Any":
+    import _datetime  # type: ignore[import-not-found]  # the C module itself, which typeshed does not list
 
     return _datetime.timezone(_datetime.timedelta(seconds=seconds), name)
 
 
-def _is_naive(self, args, kwargs):
-    return self.tzinfo is None
+def _is_naive(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
+    return bool(self.tzinfo is None)
 
 
-def _asks_local(self, args, kwargs):
+def _asks_local(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     """astimezone() without a zone, or of a naive time, asks the machine."""
-    return self.tzinfo is None or not (args or kwargs) or (args and args[0] is None)
+    return self.tzinfo is None or not (args or kwargs) or bool(args and args[0] is None)
 
 
-def _has_no_zone(self, args, kwargs):
+def _has_no_zone(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     return len(args) < 2 and not (kwargs or {}).get("tz")
 
 
-def _utcnow(call, self, args, kwargs):
+def _utcnow(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """From 3.12 on it warns first, which runs code of the program."""
     import _warnings
 

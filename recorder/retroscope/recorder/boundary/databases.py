@@ -4,19 +4,25 @@ import sys
 
 from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Policy, Type, adapt, always
 
-_core = None
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from retroscope.recorder.annotations import Args, Core, Kwargs, Wrap
+
+_core: "Core" = None
 
 
-def bind(core):
+def bind(core: "Core") -> None:
     global _core
     _core = core
 
 
-def _opened(result, self, args, kwargs):
+def _opened(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
     return None
 
 
-def _open_empty(value, self, args, kwargs):
+def _open_empty(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
     options = {name: option for name, option in (kwargs or {}).items() if name not in ("database", "uri")}
     sys.modules["_sqlite3"].Connection.__init__(self, ":memory:", *args[1:7], **options)
 
@@ -24,18 +30,18 @@ def _open_empty(value, self, args, kwargs):
 _STATE = ("description", "rowcount", "lastrowid")
 
 
-def _encode_executed(result, self, args, kwargs):
+def _encode_executed(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     return (self.description, self.rowcount, self.lastrowid)
 
 
-def _decode_executed(value, self, args, kwargs):
+def _decode_executed(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     members = sys.modules["_sqlite3"].Cursor.__dict__
     for name, item in zip(_STATE, value):
         _core.set_member(self, members[name], item)
     return self
 
 
-def _one_by_factory(call, self, args, kwargs):
+def _one_by_factory(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """A row factory is the program's own code: it runs visibly, on the plain row."""
     factory, self.row_factory = self.row_factory, None
     try:
@@ -45,7 +51,7 @@ def _one_by_factory(call, self, args, kwargs):
     return None if row is None else _core.visible(factory, (self, row))
 
 
-def _all_by_factory(call, self, args, kwargs):
+def _all_by_factory(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     factory, self.row_factory = self.row_factory, None
     try:
         rows = call(self, *args, **(kwargs or {}))
@@ -54,25 +60,25 @@ def _all_by_factory(call, self, args, kwargs):
     return [_core.visible(factory, (self, row)) for row in rows]
 
 
-def _fetch(wrap):
+def _fetch(wrap: "Wrap") -> Policy:
     return Policy("RESULT", wrap=wrap, member="row_factory")
 
 
-def _through_cursor(name):
+def _through_cursor(name: str) -> Policy:
     """Connection.execute and its like are a cursor's in C, past its methods: here they go through them."""
 
-    def wrap(call, self, args, kwargs):
+    def wrap(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
         cursor = _core.visible(self.cursor, ())
         return _core.visible(getattr(cursor, name), args, kwargs)
 
     return always(wrap)
 
 
-def _encode_blob(blob):
+def _encode_blob(blob: "Any") -> None:
     return None
 
 
-def _make_blob(kind, value, self):
+def _make_blob(kind: type, value: "Any", self: "Any") -> "Any":
     """An empty shell: everything that would look inside is at the boundary."""
     return _core.allocate(kind)
 

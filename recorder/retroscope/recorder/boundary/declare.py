@@ -6,16 +6,35 @@ always misses a clock. Policies are those of recorder/native-core/boundary.h.
 
 from retroscope.recorder.boundary.blocking import BLOCKING
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+    from typing import Any
+
+    from retroscope.recorder.annotations import Core, Decode, Encode, FindType, Handle, When, Wrap
+
 
 class Policy:
     """How one callable crosses the boundary. `encode(result, self, args, kwargs)` makes a plain value,
     `decode(value, self, args, kwargs)` the result again; `when(self, args, kwargs)` says whether this call
     crosses at all; `wrap(call, self, args, kwargs)` replaces it when argument `index` is given and not None."""
 
-    def __init__(self, kind, *, index=0, descriptor=0, encode=None, decode=None, when=None, wrap=None, member=None,
-                 operation=None):
+    def __init__(
+        self,
+        kind: str,
+        *,
+        index: int = 0,
+        descriptor: int = 0,
+        encode: "Encode | None" = None,
+        decode: "Decode | None" = None,
+        when: "When | None" = None,
+        wrap: "Wrap | None" = None,
+        member: "str | None" = None,
+        operation: "str | None" = None,
+    ) -> None:
         self.kind = kind
-        self.options = {
+        self.options: dict[str, Any] = {
             name: value
             for name, value in (
                 ("index", index), ("descriptor", descriptor), ("encode", encode), ("decode", decode),
@@ -32,24 +51,32 @@ RERUN = Policy("RERUN")
 PASS = None
 
 
-def thread(operation):
+def thread(operation: str) -> Policy:
     """An operation of recorder/native-core/threads.h."""
     return Policy("THREAD", operation=operation)
 
 
-def output(*, data, descriptor):
+def output(*, data: int, descriptor: int) -> Policy:
     return Policy("OUTPUT", index=data, descriptor=descriptor)
 
 
-def buffer(index):
+def buffer(index: int) -> Policy:
     return Policy("BUFFER", index=index)
 
 
-def adapt(encode, decode, *, when=None, wrap=None, index=0, member=None):
+def adapt(
+    encode: "Encode | None",
+    decode: "Decode | None",
+    *,
+    when: "When | None" = None,
+    wrap: "Wrap | None" = None,
+    index: int = 0,
+    member: "str | None" = None,
+) -> Policy:
     return Policy("ADAPT", encode=encode, decode=decode, when=when, wrap=wrap, index=index, member=member)
 
 
-def always(wrap):
+def always(wrap: "Wrap") -> Policy:
     """`wrap(call, self, args, kwargs)` stands for every call."""
     return Policy("RESULT", wrap=wrap, index=-1)
 
@@ -57,7 +84,16 @@ def always(wrap):
 class Type:
     """A C type of a module. Its methods are RESULT by default (`methods=PASS`: only those named)."""
 
-    def __init__(self, name, *, methods=RESULT, attributes=PASS, special=None, passing="", handle=None):
+    def __init__(
+        self,
+        name: "str | FindType",
+        *,
+        methods: "Policy | None" = RESULT,
+        attributes: "Policy | None" = PASS,
+        special: "Mapping[str, Policy | None] | None" = None,
+        passing: str = "",
+        handle: "Handle | None" = None,
+    ) -> None:
         self.name = name
         self.methods = methods
         self.attributes = attributes
@@ -69,7 +105,15 @@ class Type:
 class Module:
     """A C module. Its functions are RESULT by default (`functions=PASS`: only those in `special`)."""
 
-    def __init__(self, name, *, functions=RESULT, special=None, passing="", types=()):
+    def __init__(
+        self,
+        name: str,
+        *,
+        functions: "Policy | None" = RESULT,
+        special: "Mapping[str, Policy | None] | None" = None,
+        passing: str = "",
+        types: "Sequence[Type]" = (),
+    ) -> None:
         self.name = name
         self.functions = functions
         self.special = special or {}
@@ -80,9 +124,10 @@ class Module:
 _FUNCTION = type(len)
 _METHODS = (type(str.join), type(dict.__dict__["fromkeys"]))
 _ATTRIBUTE = type(type(len).__dict__["__name__"])
+_NEVER = ("__reduce__", "__reduce_ex__", "__getstate__", "__class_getitem__")
 
 
-def apply(core, known, module):
+def apply(core: "Core", known: Module, module: "ModuleType") -> None:
     """Patches what `known` says of the loaded `module`."""
     namespace = vars(module)
     for name, value in list(namespace.items()):
@@ -98,17 +143,17 @@ def apply(core, known, module):
             _apply_type(core, kind, found, known.name)
 
 
-def _know(core, kind):
+def _know(core: "Core", kind: type) -> None:
     """Exceptions and struct sequences that results may hold."""
     if issubclass(kind, BaseException) or (issubclass(kind, tuple) and hasattr(kind, "n_sequence_fields")):
         core.know(kind, _name(kind))
 
 
-def _name(kind):
+def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _apply_type(core, kind, found, module):
+def _apply_type(core: "Core", kind: Type, found: type, module: str) -> None:
     prefix = f"{module}.{found.__name__}."
     for name, value in list(vars(found).items()):
         if isinstance(value, _METHODS):
@@ -117,7 +162,7 @@ def _apply_type(core, kind, found, module):
             policy = kind.special.get(name, kind.attributes)
         else:
             policy = kind.special.get(name)
-        if policy is PASS or name in kind.passing or name in ("__reduce__", "__reduce_ex__", "__getstate__", "__class_getitem__"):
+        if policy is PASS or name in kind.passing or name in _NEVER:
             continue
         target = value.__func__ if isinstance(value, staticmethod) else value
         _patch(core, target, found, name, prefix + name, policy)
@@ -125,7 +170,7 @@ def _apply_type(core, kind, found, module):
         core.know(found, _name(found), *kind.handle)
 
 
-def _patch(core, target, owner, attribute, name, policy):
+def _patch(core: "Core", target: "Any", owner: "Any", attribute: str, name: str, policy: Policy) -> None:
     options = dict(policy.options)
     if policy.member:
         options["member"] = vars(owner)[policy.member]

@@ -2,44 +2,50 @@
 
 from retroscope.recorder.boundary.declare import RERUN, RESULT, Module, Type, adapt, output
 
-_core = None
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from retroscope.recorder.annotations import Args, Core, Kwargs
+
+_core: "Core" = None
 
 
-def bind(core):
+def bind(core: "Core") -> None:
     global _core
     _core = core
 
 
-def _encode_entry(entry):
+def _encode_entry(entry: "Any") -> "Any":
     return (entry.name, entry.path)
 
 
-def _decode_entry(kind, value, self):
+def _decode_entry(kind: type, value: "Any", self: "Any") -> "Any":
     entry = _core.allocate(kind)
     _core.set_member(entry, kind.__dict__["name"], value[0])
     _core.set_member(entry, kind.__dict__["path"], value[1])
     return entry
 
 
-def _encode_iterator(iterator):
+def _encode_iterator(iterator: "Any") -> None:
     return None
 
 
-def _decode_iterator(kind, value, self):
+def _decode_iterator(kind: type, value: "Any", self: "Any") -> "Any":
     return _core.allocate(kind)
 
 
-def _iterator_type(module):
+def _iterator_type(module: "Any") -> type:
     iterator = module.scandir("/")
     iterator.close()
     return type(iterator)
 
 
-def _encode_filled(result, self, args, kwargs):
+def _encode_filled(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     return (result, [bytes(part)[:result] for part in args[1]])
 
 
-def _decode_filled(value, self, args, kwargs):
+def _decode_filled(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     result, parts = value
     left = result
     for part, data in zip(args[1], parts):

@@ -8,10 +8,16 @@ import posix
 
 from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt, buffer, output
 
-_core = None
-_null = None
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def bind(core):
+    from retroscope.recorder.annotations import Args, Core, Kwargs
+
+_core: "Core" = None
+_null = -1
+
+def bind(core: "Core") -> None:
     global _core, _null
     _core = core
     _null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
@@ -21,15 +27,15 @@ def bind(core):
     posix.close(_null)
     _null = keep
 
-def occupy(descriptor):
+def occupy(descriptor: int) -> None:
     """In replay: the recorded descriptor exists, as the null device."""
     if 2 < descriptor < _null:
         posix.dup2(_null, descriptor, False)
 
-def _encode(result, self, args, kwargs):
+def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     return (self.fileno(), self._blksize)
 
-def _decode(value, self, args, kwargs):
+def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
     descriptor, block = value
     occupy(descriptor)
     given = dict(zip(("file", "mode", "closefd"), args)) | (kwargs or {})

@@ -8,20 +8,26 @@ import sys
 
 from retroscope.recorder.boundary.declare import PASS, Module, Policy, Type, adapt
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from retroscope.recorder.annotations import Args, Core, Kwargs
+
 _external = sys.modules["_frozen_importlib_external"]
-_core = None
+_core: "Core" = None
 
 
-def bind(core):
+def bind(core: "Core") -> None:
     global _core
     _core = core
 
 
-def _is_plain_finder(self, args, kwargs):
+def _is_plain_finder(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     return type(self) is _external.FileFinder
 
 
-def _encode_spec(spec, self, args, kwargs):
+def _encode_spec(spec: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     if spec is None:
         return None
     loader = type(spec.loader).__name__ if spec.loader is not None else None
@@ -29,7 +35,7 @@ def _encode_spec(spec, self, args, kwargs):
     return (loader, spec.origin, None if locations is None else list(locations))
 
 
-def _decode_spec(value, self, args, kwargs):
+def _decode_spec(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     if value is None:
         return None
     name, (loader, origin, locations) = args[0], value
@@ -41,17 +47,17 @@ def _decode_spec(value, self, args, kwargs):
     return _external.spec_from_file_location(name, origin, loader=made, submodule_search_locations=locations)
 
 
-def _is_plain_loader(self, args, kwargs):
+def _is_plain_loader(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     return type(self) is _external.SourceFileLoader
 
 
-def _encode_code(code, self, args, kwargs):
+def _encode_code(code: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     path = self.get_filename(args[0])
     content = bytes(self.get_data(path))
     return (path, content, _core.blake2b(content))
 
 
-def _decode_code(value, self, args, kwargs):
+def _decode_code(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     path, content, _ = value
     try:
         if bytes(self.get_data(path)) == content:
@@ -61,7 +67,7 @@ def _decode_code(value, self, args, kwargs):
     return compile(content, path, "exec", dont_inherit=True)
 
 
-def _cached(loader, name):
+def _cached(loader: "Any", name: str) -> "Any":
     """This machine's own cached code; nothing is written here."""
     kept = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
@@ -71,21 +77,23 @@ def _cached(loader, name):
         sys.dont_write_bytecode = kept
 
 
-def _is_sourceless(self, args, kwargs):
+def _is_sourceless(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     return type(self) is _external.SourcelessFileLoader
 
 
-def _encode_sourceless(code, self, args, kwargs):
+def _encode_sourceless(code: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> bytes:
     import marshal
 
     return marshal.dumps(code)
 
 
-def _decode_sourceless(value, self, args, kwargs):
+def _decode_sourceless(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     import marshal
 
     return marshal.loads(value)
 
+
+_compiles = Policy("SOURCE", encode=_encode_code, decode=_decode_code, when=_is_plain_loader)
 
 MODULES = [
     Module(
@@ -94,8 +102,7 @@ MODULES = [
         types=[
             Type("FileFinder", methods=PASS,
                  special={"find_spec": adapt(_encode_spec, _decode_spec, when=_is_plain_finder)}),
-            Type("SourceLoader", methods=PASS,
-                 special={"get_code": Policy("SOURCE", encode=_encode_code, decode=_decode_code, when=_is_plain_loader)}),
+            Type("SourceLoader", methods=PASS, special={"get_code": _compiles}),
             Type("SourcelessFileLoader", methods=PASS,
                  special={"get_code": adapt(_encode_sourceless, _decode_sourceless, when=_is_sourceless)}),
         ],

@@ -2,15 +2,21 @@
 
 from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, adapt
 
-_core = None
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from retroscope.recorder.annotations import Args, Core, Kwargs
+
+_core: "Core" = None
 
 
-def bind(core):
+def bind(core: "Core") -> None:
     global _core
     _core = core
 
 
-def _at_terminal(self, args, kwargs):
+def _at_terminal(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     """input() reads through readline, below the streams, when both are terminals."""
     import sys
 
@@ -18,8 +24,8 @@ def _at_terminal(self, args, kwargs):
     return bool(stdin and stdout and _is_terminal(stdin) and _is_terminal(stdout))
 
 
-def _is_terminal(stream):
-    return stream.line_buffering and not stream.closed
+def _is_terminal(stream: "Any") -> bool:
+    return bool(stream.line_buffering and not stream.closed)
 
 
 MODULES = [

@@ -5,28 +5,34 @@ What another process writes into a shared map later is not seen.
 
 from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Type, adapt
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from retroscope.recorder.annotations import Args, Core, Kwargs
+
 _ACCESS_AT = 72  # offset of mmap_object.access, 3.11 to 3.13, 64-bit
-_core = None
+_core: "Core" = None
 
 
-def bind(core):
+def bind(core: "Core") -> None:
     global _core
     _core = core
 
 
-def _maps_file(self, args, kwargs):
-    return (args[0] if args else (kwargs or {}).get("fileno", -1)) != -1
+def _maps_file(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
+    return bool((args[0] if args else (kwargs or {}).get("fileno", -1)) != -1)
 
 
-def _access(args, kwargs):
+def _access(args: "Args", kwargs: "Kwargs") -> "Any":
     return (kwargs or {}).get("access", args[4] if len(args) > 4 else 0)
 
 
-def _encode(result, self, args, kwargs):
+def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     return (len(result), bytes(memoryview(result)))
 
 
-def _decode(value, self, args, kwargs):
+def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     length, content = value
     made = self.__new__(self, -1, length)
     made[:] = content

@@ -2,17 +2,23 @@
 
 from retroscope.recorder.boundary.declare import RESULT, Module, Type, adapt
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def _encode_ready(result, self, args, kwargs):
+    from retroscope.recorder.annotations import Args, Kwargs
+
+
+def _encode_ready(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """What select.select returns are the very objects it was given: by position."""
-    places = []
+    places: list[list[int]] = []
     for ready, asked in zip(result, args):
         asked = list(asked)
         places.append([next(i for i, one in enumerate(asked) if one is item) for item in ready])
     return places
 
 
-def _decode_ready(places, self, args, kwargs):
+def _decode_ready(places: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     ready = []
     for which, asked in zip(places, args):
         asked = list(asked)
@@ -20,7 +26,7 @@ def _decode_ready(places, self, args, kwargs):
     return tuple(ready)
 
 
-def _poll_type(module):
+def _poll_type(module: "Any") -> type:
     return type(module.poll())
 
 

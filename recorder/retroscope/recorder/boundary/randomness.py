@@ -2,24 +2,31 @@
 
 from retroscope.recorder.boundary.declare import PASS, Module, Type, adapt
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def _seeds_itself(self, args, kwargs):
+    from retroscope.recorder.annotations import Args, Kwargs
+
+
+def _seeds_itself(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     return not args or args[0] is None
 
 
-def _raw(generator):
+def _raw(generator: "Any") -> "Any":
     """The C type below random.Random, whose state is the whole of it."""
     return next(base for base in type(generator).__mro__ if base.__module__ == "_random")
 
 
-def _encode_state(result, self, args, kwargs):
+def _encode_state(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     state = _raw(self).getstate(self)
     return (b"".join(word.to_bytes(4, "little") for word in state[:-1]), state[-1])
 
 
-def _decode_state(value, self, args, kwargs):
+def _decode_state(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
     words, position = value
-    _raw(self).setstate(self, (*(int.from_bytes(words[i : i + 4], "little") for i in range(0, len(words), 4)), position))
+    numbers = (int.from_bytes(words[i : i + 4], "little") for i in range(0, len(words), 4))
+    _raw(self).setstate(self, (*numbers, position))
 
 
 MODULES = [

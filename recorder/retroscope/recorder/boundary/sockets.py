@@ -3,19 +3,25 @@
 from retroscope.recorder.boundary import files
 from retroscope.recorder.boundary.declare import RERUN, Module, Type, adapt, buffer
 
-_core = None
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from retroscope.recorder.annotations import Args, Core, Kwargs
+
+_core: "Core" = None
 
 
-def bind(core):
+def bind(core: "Core") -> None:
     global _core
     _core = core
 
 
-def _facts(socket):
+def _facts(socket: "Any") -> "Any":
     return (socket.fileno(), socket.family, socket.type, socket.proto)
 
 
-def _fill(socket, value):
+def _fill(socket: "Any", value: "Any") -> None:
     descriptor, family, kind, protocol = value
     files.occupy(descriptor)
     members = _raw(type(socket)).__dict__
@@ -26,29 +32,29 @@ def _fill(socket, value):
     _core.poke_int(socket, _core.member_offset(members["proto"]), protocol)
 
 
-def _raw(kind):
+def _raw(kind: type) -> "Any":
     return next(base for base in kind.__mro__ if base.__module__ == "_socket")
 
 
-def _encode(result, self, args, kwargs):
+def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     return _facts(self)
 
 
-def _decode(value, self, args, kwargs):
+def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
     _fill(self, value)
 
 
-def _make(kind, value, self):
+def _make(kind: type, value: "Any", self: "Any") -> "Any":
     socket = _core.allocate(kind)
     _fill(socket, value)
     return socket
 
 
-def _encode_scattered(result, self, args, kwargs):
+def _encode_scattered(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     return (result, [bytes(part)[: result[0]] for part in args[0]])
 
 
-def _decode_scattered(value, self, args, kwargs):
+def _decode_scattered(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     result, parts = value
     left = result[0]
     for part, data in zip(args[0], parts):
