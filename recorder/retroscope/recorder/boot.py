@@ -6,8 +6,16 @@ sys.path, sys.flags, the environment, the standard streams. Both modes take the 
 order, so that the stream means the same on both sides.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
 
-def start(core, importer, stream, config):
+    from retroscope.recorder.annotations import Config, Core
+    from retroscope.recorder.importer import Importer
+
+
+def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> None:
     """Never returns: the process ends as the program ends."""
     replaying = config["mode"] == "replay"
     (core.replay_open if replaying else core.record_open)(stream)
@@ -32,8 +40,8 @@ def start(core, importer, stream, config):
     core.run(program, not facts["no_site"])
 
 
-def _begin_replay(core, importer, config, machine):
-    looker = {"__name__": "retroscope.replay.inspector"}
+def _begin_replay(core: "Core", importer: "Importer", config: "Config", machine: "ModuleType") -> None:
+    looker: dict[str, Any] = {"__name__": "retroscope.replay.inspector"}
     paths = config["inspector"]
     for path in [paths] if isinstance(paths, str) else paths:
         looker["__builtins__"] = importer.builtins  # the files may set their own for later
