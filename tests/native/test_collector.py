@@ -197,7 +197,7 @@ def test_the_gc_module_is_as_in_plain_python(tmp_path: Path) -> None:
 def test_the_recorder_adds_no_objects_to_those_that_gc_shows(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "import gc\nkinds = [type(each).__name__ for each in gc.get_objects()]\n"
+        "import gc\ngc.collect()\nkinds = [type(each).__name__ for each in gc.get_objects()]\n"
         "print(*[kinds.count(name) for name in ('module', 'type', 'function')])\n"
     )
     plain, recorded = (list(map(int, text.split())) for text in (python(program), record(tmp_path / "t.db", program)))
@@ -219,7 +219,8 @@ def test_without_automatic_collections_nothing_is_freed(tmp_path: Path) -> None:
 def test_a_forked_child_has_the_interpreters_own_collector(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "import gc, os\nthresholds = gc.get_threshold()\ndef churn():\n    for each in range(20000):\n        cycle = []\n        cycle.append(cycle)\n"
+        "import gc, os\nthresholds = gc.get_threshold()\n"
+        "def churn():\n    for each in range(20000):\n        cycle = []\n        cycle.append(cycle)\n"
         "churn()\nif os.fork() == 0:\n    told = []\n    gc.callbacks.append(lambda phase, info: told.append(phase))\n"
         "    churn()\n    os._exit(0 if len(told) > 10 and gc.get_threshold() == thresholds else 1)\n"
         "print(os.waitstatus_to_exitcode(os.wait()[1]))\n"
