@@ -86,8 +86,8 @@ static void run(int generation)
     PyErr_Restore(error_type, error, traceback);
 }
 
-/* What distinguishes the two kinds of recorded places: the digest of the record. */
-enum { AFTER_INPUT, ASKED_FOR };
+/* What a GC record is about: its digest. */
+enum { AFTER_INPUT, ASKED_FOR, FOUND };
 
 static void record_collection(int64_t generation, uint32_t place)
 {
@@ -196,16 +196,16 @@ static int agree_on_findings(PyObject *info)
         return -1;
     if (core_mode == MODE_RECORD) {
         record_writer w;
-        record_begin(&w, 0, KIND_CALLBACK, 0, 0);
+        record_begin(&w, 0, KIND_GC, 0, FOUND);
         encode_value(&w, both, NULL);
         Py_DECREF(both);
         return record_end(&w);
     }
     Py_DECREF(both);
-    replay_expect_own(KIND_CALLBACK, &record);
+    replay_expect_own(KIND_GC, &record);
     const char *p = record.payload;
     PyObject *recorded = decode_value(&p, p + record.size, NULL);
-    if (!recorded || !PyTuple_Check(recorded) || PyTuple_GET_SIZE(recorded) != 2)
+    if (record.digest != FOUND || !recorded || !PyTuple_Check(recorded) || PyTuple_GET_SIZE(recorded) != 2)
         replay_diverged("the record of a garbage collection is damaged");
     stream_take();
     int failed = PyDict_SetItemString(info, "collected", PyTuple_GET_ITEM(recorded, 0)) < 0 ||
