@@ -20,6 +20,9 @@ void count_line(void);
 /* The mean number of counted events between preemptions drawn at random; 0: by time. */
 void count_set_chaos(uint64_t mean, uint64_t seed);
 
+/* Counted events so far. */
+int64_t count_so_far(void);
+
 extern int count_is_on;
 
 #endif

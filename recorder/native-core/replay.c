@@ -83,6 +83,15 @@ static PyObject *describe(const record_view *record)
     return name ? PyUnicode_FromFormat("the %s of %U", kind, name) : PyUnicode_FromFormat("a %s record", kind);
 }
 
+/* The recording says itself that it is not exact from here on. */
+static void stop_at_lost(const record_view *record)
+{
+    const char *p = record->payload;
+    core_hide();
+    PyObject *text = decode_value(&p, p + record->size, NULL);
+    replay_diverged("the recording ends to be exact here: %V", text, "it lost the order of threads");
+}
+
 static void peek(record_view *record)
 {
     for (;;) {
@@ -91,6 +100,8 @@ static void peek(record_view *record)
             replay_record_ends();
         if (found < 0)
             replay_diverged("the recorded stream is damaged here");
+        if (record->kind == KIND_NOTE && (record->flags & FLAG_LOST))
+            stop_at_lost(record);
         if (record->kind == KIND_NOTE || record->kind == KIND_CLOCK)
             stream_take();
         else if (context_switch_is_at(SWITCH_BLOCKED))

@@ -1,14 +1,21 @@
 #define _GNU_SOURCE
 #include "turn.h"
 #include "control.h"
+#include "count.h"
 #include "encode.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LOOK_AGAIN 1.0       /* seconds: a release that nobody told us of is noticed at last */
+#define LOOK_AT_HOLDER 0.05  /* seconds between two looks at a thread that keeps the turn */
+#define PATIENCE 8           /* looks that must all find it asleep before the turn is taken from it */
 
 int turn_is_shared;
 
@@ -17,7 +24,12 @@ typedef struct waiter {
     struct waiter *next;
     const void *key;          /* NULL: wants the turn */
     unsigned failures;        /* how often it was woken for this and came too late */
-    bool woken;
+    uint32_t number;          /* who waits */
+    pid_t task;
+    bool woken, queued;
+    uint32_t lost;            /* the thread that the turn was taken from */
+    unsigned asleep;          /* looks that found the holder asleep */
+    uint64_t seen;            /* what had happened at the last look */
     pthread_cond_t wake;
 } waiter;
 
@@ -29,10 +41,13 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static queue ready = {NULL, &ready.first};    /* want the turn, in order */
 static queue blocked = {NULL, &blocked.first}; /* wait for a key */
 static atomic_int wanted;                      /* length of ready */
-static bool held;                              /* somebody has the turn */
+static bool held;                              /* somebody has the turn: */
+static uint32_t holder = 1;
+static pid_t holder_task;                      /* its thread in the operating system */
 static uint32_t last_holder = 1;
 static int64_t left_at = SWITCH_BLOCKED;       /* where the last holder gave the turn up */
 static __thread uint32_t me = 1;
+static __thread pid_t my_task;
 
 uint32_t turn_thread(void)
 {
@@ -58,15 +73,35 @@ static void take_out(queue *q, waiter *w)
         q->last = at;
 }
 
-/* With the mutex: the first that is ready gets the turn, or it is free. */
+static pid_t task(void)
+{
+    if (!my_task)
+        my_task = (pid_t)syscall(SYS_gettid);
+    return my_task;
+}
+
+/* With the mutex: the caller has the turn now. */
+static void hold(void)
+{
+    held = true;
+    holder = me;
+    holder_task = task();
+}
+
+/* With the mutex: the first that is ready gets the turn, or it is free. Nothing happens when the turn was taken from
+ * the caller while it slept. */
 static void pass_on(void)
 {
+    if (held && holder != me)
+        return;
     waiter *w = ready.first;
     held = w != NULL;
     if (!w)
         return;
     take_out(&ready, w);
     atomic_fetch_sub(&wanted, 1);
+    holder = w->number;
+    holder_task = w->task;
     w->woken = true;
     pthread_cond_signal(&w->wake);
 }
@@ -79,27 +114,103 @@ static void make_waiter(waiter *w, const void *key)
     pthread_cond_init(&w->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     w->key = key;
-    w->woken = false;
+    w->failures = w->asleep = w->lost = 0;
+    w->woken = w->queued = false;
+    w->seen = 0;
+    w->number = me;
+    w->task = task();
+}
+
+/* --- a holder that sleeps ------------------------------------------------------------------------------- */
+
+/* Is the thread that has the turn asleep in the kernel? One that computes, with or without the GIL, is not. */
+static bool holder_sleeps(void)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)holder_task);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return false;
+    text[n] = 0;
+    const char *name_end = strrchr(text, ')');
+    return name_end && name_end[1] == ' ' && name_end[2] == 'S';
+}
+
+/* With the mutex, by the first in the queue: has the holder been asleep at every look, without an input or a count in
+ * between? Then it waits in a call that is not at the boundary, perhaps for us. */
+static bool holder_is_lost(waiter *w)
+{
+    uint64_t done = record_count + (uint64_t)count_so_far();
+    bool asleep = ready.first == w && done == w->seen && holder_sleeps();
+    w->seen = done;
+    w->asleep = asleep ? w->asleep + 1 : 0;
+    return w->asleep >= PATIENCE;
+}
+
+/* What happens from here on is not in the recording's order: it says so, and replay stops here. */
+static void note_lost(uint32_t number)
+{
+    char text[160];
+    record_writer w;
+    int n = snprintf(text, sizeof text, "thread %u waited in a call that Retroscope does not know, and other threads "
+                     "went on: from here on the order of threads is not recorded", number);
+    uint32_t size = (uint32_t)n;
+    record_begin(&w, 0, KIND_NOTE, FLAG_LOST, 0);
+    write_bytes(&w, "s", 1);
+    write_bytes(&w, &size, 4);
+    write_bytes(&w, text, size);
+    if (record_end(&w) < 0)
+        PyErr_Clear(); /* fixed form: it cannot fail to encode */
+}
+
+static struct timespec moment(double seconds)
+{
+    struct timespec t = {(time_t)seconds, 0};
+    t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+    return t;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* With the mutex: waits for the turn. */
 static void queue_for_turn(waiter *w)
 {
-    if (!held) {
-        held = true;
-        return;
+    if (w->key || !w->queued) {
+        if (!held) {
+            hold();
+            return;
+        }
+        w->woken = false;
+        w->key = NULL;
+        append(&ready, w);
+        atomic_fetch_add(&wanted, 1);
     }
-    w->woken = false;
-    w->key = NULL;
-    append(&ready, w);
-    atomic_fetch_add(&wanted, 1);
-    while (!w->woken)
-        pthread_cond_wait(&w->wake, &mutex);
+    while (!w->woken) {
+        struct timespec limit = moment(now() + LOOK_AT_HOLDER);
+        pthread_cond_timedwait(&w->wake, &mutex, &limit);
+        if (!w->woken && holder_is_lost(w)) {
+            take_out(&ready, w);
+            atomic_fetch_sub(&wanted, 1);
+            w->lost = holder;
+            break;
+        }
+    }
+    hold();
 }
 
 /* We have the turn: the stream says so if another thread had it before us. */
-static void note_switch(void)
+static void note_switch(const waiter *waited)
 {
+    if (waited && waited->lost)
+        note_lost(waited->lost);
     if (last_holder == me)
         return;
     record_writer w;
@@ -117,7 +228,9 @@ static void note_switch(void)
 
 void turn_share(void)
 {
-    held = true;
+    pthread_mutex_lock(&mutex);
+    hold();
+    pthread_mutex_unlock(&mutex);
     turn_is_shared = 1;
 }
 
@@ -136,9 +249,10 @@ void turn_give(void)
 void turn_take(void)
 {
     waiter w;
+    const waiter *waited = NULL;
     pthread_mutex_lock(&mutex);
     if (!held) {
-        held = true;
+        hold();
         pthread_mutex_unlock(&mutex);
     } else {
         pthread_mutex_unlock(&mutex);
@@ -149,27 +263,14 @@ void turn_take(void)
         pthread_mutex_unlock(&mutex);
         pthread_cond_destroy(&w.wake);
         PyEval_RestoreThread(state);
+        waited = &w;
     }
-    note_switch();
+    note_switch(waited);
 }
 
 void turn_leave(void)
 {
     turn_give();
-}
-
-static struct timespec moment(double seconds)
-{
-    struct timespec t = {(time_t)seconds, 0};
-    t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
-    return t;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 bool turn_wait(const void *key, double deadline, unsigned failures)
@@ -192,13 +293,13 @@ bool turn_wait(const void *key, double deadline, unsigned failures)
         take_out(&blocked, &w);
         queue_for_turn(&w);
     } else { /* turn_wake has put us into the other queue */
-        while (!w.woken)
-            pthread_cond_wait(&w.wake, &mutex);
+        w.queued = true;
+        queue_for_turn(&w);
     }
     pthread_mutex_unlock(&mutex);
     pthread_cond_destroy(&w.wake);
     PyEval_RestoreThread(state);
-    note_switch();
+    note_switch(&w);
     return !late;
 }
 
