@@ -7,6 +7,7 @@
 #include "frames.h"
 #include "look.h"
 #include "message.h"
+#include "probe.h"
 #include "seal.h"
 #include "search.h"
 #include "visible.h"
@@ -25,7 +26,7 @@
 int core_looking;
 uint32_t core_thread = 1;
 
-enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_WATCH, OP_HELLO = 100, OP_STOPPED };
+enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_WATCH, OP_CONDITIONS, OP_HELLO = 100, OP_STOPPED };
 
 typedef struct {
     uint32_t op, zero;
@@ -179,7 +180,7 @@ static bool take_request(enum stop_reason reason, const char *text)
     const char *body = request + sizeof(message_head);
     size_t size = n >= (ssize_t)sizeof(message_head) ? (size_t)n - sizeof(message_head) : 0;
     bool understood = (op == OP_BREAKPOINTS && search_set_breakpoints(body, size)) ||
-                      (op == OP_WATCH && watch_set(body, size));
+                      (op == OP_WATCH && watch_set(body, size)) || (op == OP_CONDITIONS && probe_arm(body, size));
     if (!understood)
         control_fatal("The replay process was sent a request that it does not understand (operation %u, %zd bytes).",
                       op, n);
@@ -441,5 +442,5 @@ int control_register(PyObject *module)
 {
     if (PyModule_AddFunctions(module, functions) < 0 || ticks_register(module) < 0)
         return -1;
-    return look_register(module) < 0 || visible_register(module) < 0 || watch_register(module) < 0 ? -1 : 0;
+    return look_register(module) < 0 || visible_register(module) < 0 || watch_register(module) < 0 || probe_register(module) < 0 ? -1 : 0;
 }

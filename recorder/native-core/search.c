@@ -2,6 +2,7 @@
 
 #include "control.h"
 #include "message.h"
+#include "probe.h"
 #include "ticks.h"
 #include "visible.h"
 #include "watch.h"
@@ -166,7 +167,7 @@ static bool match_breakpoints(PyCodeObject *code, uint32_t line, const frame *f,
     if (!here && !(entering && any_function))
         return false;
     for (uint32_t i = 0; i < breakpoint_count; i++) {
-        if (is_hit(&breakpoints[i], code, line, entering)) {
+        if (is_hit(&breakpoints[i], code, line, entering) && probe_may_hit(breakpoints[i].id)) {
             add_match(WANT_BREAKPOINT, breakpoints[i].id, f);
             any = true;
         }

@@ -91,7 +91,7 @@ class Model:
 MOTIONS = [way + name for way in ("", "reverse_") for name in ("step", "next", "finish", "run")]
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_random_walks_go_where_brute_force_says(
     walked: Timeline, events: list[Event], ticks: list[Tick], data: st.DataObject

@@ -34,6 +34,10 @@ def watch_load(address: int, /) -> Any:
 def watch_object(address: int, type_address: int, /) -> Any:
     """The object at the address; LookupError when none of that type lives there. For lookers only: may crash."""
 
+def set_probe(make: Callable[[list[tuple[int, str]]], Any], judge: Callable[[Any, int, FrameType], bool], /) -> None:
+    """Who judges conditions in a scout: `make([(breakpoint, condition), …])` prepares them, and
+    `judge(prepared, breakpoint, frame)` is False only when the condition certainly does not hold."""
+
 def raising() -> BaseException | None:
     """The exception at whose raise this process is stopped."""
 

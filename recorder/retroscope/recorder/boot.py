@@ -41,10 +41,11 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
 
 
 def _begin_replay(core: "Core", importer: "Importer", config: "Config", machine: "ModuleType") -> None:
-    looker: dict[str, Any] = {"__name__": "retroscope.replay.inspector"}
+    looker: dict[str, Any] = {"__name__": "retroscope.replay.inspector", "_core": core}
     paths = config["inspector"]
     for path in [paths] if isinstance(paths, str) else paths:
         looker["__builtins__"] = importer.builtins  # the files may set their own for later
         exec(importer.loader("retroscope.replay.inspector", path).get_code("retroscope.replay.inspector"), looker)
     core.set_library_prefixes(machine.library_prefixes())
+    core.set_probe(looker["prepare_conditions"], looker["judge_condition"])
     core.replay_begin(config["control_fd"], looker["serve"])

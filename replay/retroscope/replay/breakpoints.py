@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from types import CodeType
@@ -32,6 +33,16 @@ class BreakpointTable:
         return [TableEntry(number, line, name) for number, (name, line) in enumerate(self._rows)]
 
     @property
+    def conditions(self) -> tuple[tuple[int, str], ...]:
+        """(row, expression) for each row that only stops where the expression holds."""
+        found = []
+        for number, asked in enumerate(self._rows.values()):
+            texts = [each.condition for each in asked if each.condition is not None]
+            if len(texts) == len(asked):
+                found.append((number, " or ".join(f"({text.strip()})" for text in texts)))
+        return tuple(found)
+
+    @property
     def empty(self) -> bool:
         return not self._rows
 
@@ -42,7 +53,7 @@ class BreakpointTable:
     def _place(self, each: Breakpoint) -> BreakpointStatus:
         if each.condition is not None:
             try:
-                compile(each.condition.strip(), "<condition>", "eval")
+                _quietly(each.condition.strip(), "<condition>", "eval")
             except SyntaxError as error:
                 return BreakpointStatus(each.id, False, f"the condition is not an expression: {error.msg}", each.line)
         if each.function is not None:
@@ -116,10 +127,19 @@ def code_lines(text: str, path: str) -> tuple[int, ...]:
     return tuple(sorted({line for code in _codes(text, path) for _, _, line in code.co_lines() if line}))
 
 
+def _quietly(text: str, path: str, mode: str) -> CodeType:
+    """Compiles without a word about what Python would warn of: the text is the program's, or will be judged there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = compile(text, path, mode, dont_inherit=True)
+    assert isinstance(code, CodeType)
+    return code
+
+
 def _codes(text: str, path: str) -> Iterator[CodeType]:
     """All code of a file; compiling runs none of it."""
     try:
-        codes = [compile(text, path, "exec", dont_inherit=True)]
+        codes = [_quietly(text, path, "exec")]
     except (SyntaxError, ValueError, RecursionError):
         return
     while codes:

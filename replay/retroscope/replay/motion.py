@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 
 from retroscope.replay.moments import Diverged, ReplayError
@@ -50,6 +50,8 @@ class Search:
     want: int
     max_depth: int = ANY_DEPTH
     thread: int = ANY_THREAD
+    conditions: tuple[tuple[int, str], ...] = ()
+    """(row of the breakpoint table, expression): what scouts may pass by when it certainly does not hold."""
     watched: tuple[tuple[int, int], ...] = ()
     """(address, size) of the memory that `Want.WATCH` compares."""
 
@@ -143,6 +145,9 @@ class Motion:
 
         `raise_here`: whether what the line raises at which it stands is a match too.
         """
+        if search.conditions:
+            raise_here = self._skip(search, until, raise_here)
+            search = replace(search, conditions=())
         while True:
             start = self.current.tick
             try:
@@ -150,6 +155,27 @@ class Motion:
             except ProcessDied as died:
                 self._mourn(died)
                 self._replace_current(self.stand(max(died.tick, start)))
+
+    def _skip(self, search: Search, until: int, raise_here: bool) -> bool:
+        """Moves the current process to just before the first place that a scout finds, which judges conditions itself.
+
+        Returns whether what the line raises at which it then stands is a match.
+        """
+        here = self.current.tick
+        scout = self.current.fork()
+        try:
+            stopped = self._run(scout, until, search, Action.STOP, (), raise_here)
+        except ProcessDied as died:
+            self._mourn(died)
+            return raise_here
+        finally:
+            scout.kill()
+        inside = stopped.reason is Reason.MATCH and stopped.matches[0].kind != Want.RAISE
+        goal = stopped.tick - 1 if inside else stopped.tick
+        if goal <= here:
+            return raise_here
+        self.to(goal)
+        return True
 
     def to_the_end(self) -> Stopped:
         """Runs the current process to the end of the recording, from the snapshot that is nearest to it."""
@@ -268,7 +294,10 @@ class Motion:
             except BaseException:
                 scout.kill()
                 raise
-            self.give_back(scout)
+            if search.conditions:
+                scout.kill()
+            else:
+                self.give_back(scout)
             return legs
 
     def _advance_to(self, process: ReplayProcess, tick: int) -> None:
@@ -291,6 +320,9 @@ class Motion:
         process.set_breakpoints(self._table, self._table_version)
         if search.watched:
             process.watch(search.watched)
+        if search.conditions:
+            process.judge_conditions(search.conditions)
+            places = []
         while True:
             if self.interrupted.is_set():
                 raise Interrupted
@@ -304,7 +336,7 @@ class Motion:
                 legs.append(_Leg(start, stopped))
             if self._is_final(stopped) or stopped.tick >= until:
                 return stopped
-            if goal in places or goal == self.snapshots.next_thin(start):
+            if not search.conditions and (goal in places or goal == self.snapshots.next_thin(start)):
                 self._leave_snapshot(process)
             self._adapt_leg(goal - start, time.monotonic() - began)
             self.on_leg(stopped)

@@ -27,6 +27,7 @@ from retroscope.replay.protocol import (
     Want,
     pack_bare,
     pack_breakpoints,
+    pack_conditions,
     pack_run,
     pack_watch,
     unpack_answer,
@@ -122,6 +123,11 @@ class ReplayProcess:
     def watch(self, ranges: Sequence[tuple[int, int]]) -> None:
         """What memory `Want.WATCH` compares from now on."""
         self._send(pack_watch(ranges))
+
+    def judge_conditions(self, conditions: Sequence[tuple[int, str]]) -> None:
+        """Lets it pass by breakpoints whose condition certainly does not hold. It is a scout from then on, and no
+        snapshot: judging leaves traces in its memory."""
+        self._send(pack_conditions(conditions))
 
     @property
     def over(self) -> bool:

@@ -34,6 +34,7 @@ class Op(IntEnum):
     BREAKPOINTS = 4
     QUIT = 5
     WATCH = 6
+    CONDITIONS = 7
     HELLO = 100
     STOPPED = 101
 
@@ -134,6 +135,15 @@ def pack_watch(ranges: Sequence[tuple[int, int]]) -> bytes:
     """(address, size) pairs."""
     head = _HEAD.pack(Op.WATCH, 0) + struct.pack("<I", len(ranges))
     return head + b"".join(struct.pack("<QQ", address, size) for address, size in ranges)
+
+
+def pack_conditions(conditions: Sequence[tuple[int, str]]) -> bytes:
+    """(row of the breakpoint table, expression) pairs."""
+    parts = [_HEAD.pack(Op.CONDITIONS, 0), struct.pack("<I", len(conditions))]
+    for row, text in conditions:
+        expression = text.encode("utf-8", "surrogatepass")
+        parts.append(struct.pack("<II", row, len(expression)) + expression)
+    return b"".join(parts)
 
 
 def unpack_answer(data: bytes) -> Hello | Stopped:

@@ -72,9 +72,8 @@ class Stops:
             if stopped.reason is Reason.LIMIT:
                 return self._raised_at(Tick(stopped.tick), _NEVER_CAUGHT)
             matches = list(stopped.matches)
-            if _is_of_another_frame(matches[-1], search):
-                search = replace(search, max_depth=search.max_depth - 1)  # the frame that the user is in has returned
-                matches.pop()
+            if _is_of_another_frame(matches[-1]):
+                search = replace(search, max_depth=matches.pop().depth - 1)  # all frames of that depth have returned
             moment = self._accept(matches, plain)
             if moment is not None:
                 return moment
@@ -200,9 +199,9 @@ class Stops:
         return Moment(Tick(last.tick), InputId(last.input), ThreadId(last.thread), reason, text)
 
 
-def _is_of_another_frame(match: Match, search: Search) -> bool:
-    """Whether a line is shallow enough only because a new frame took the place of the one that the user is in."""
-    return match.kind == Want.SHALLOW and match.depth == search.max_depth and bool(match.detail)
+def _is_of_another_frame(match: Match) -> bool:
+    """Whether a line is shallow enough only because a new frame took the place of one that the user came from."""
+    return match.kind == Want.SHALLOW and bool(match.detail)
 
 
 def _condition_holds(process: ReplayProcess, condition: str | None) -> tuple[bool, str | None]:

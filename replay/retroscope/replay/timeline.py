@@ -300,7 +300,7 @@ class Timeline:
             want |= Want.BREAKPOINT
         if self.break_on_raised:
             want |= Want.RAISE
-        return Search(want, max_depth, thread)
+        return Search(want, max_depth, thread, self._table.conditions)
 
     def _at_end(self) -> bool:
         """Whether the program is over, whatever the last motion was."""
