@@ -170,7 +170,7 @@ print([gc.collect.__name__, gc.collect.__module__, gc.collect.__self__ is gc, gc
 events = []
 def told(phase, info):
     events.append((phase, dict(info)))
-gc.callbacks.append(told)
+gc.collect(); gc.callbacks.append(told)
 gc.collect()
 cycle = []; cycle.append(cycle); del cycle
 gc.collect(); gc.collect(0); gc.collect(generation=1)

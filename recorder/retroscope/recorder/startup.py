@@ -5,7 +5,12 @@ replace is used later), then hands over to `boot.start`, which never returns.
 """
 
 import _imp
+import gc
 import sys
+
+gc.disable()
+del sys.modules["gc"]
+_first = [None]  # what is made after it is ours
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,13 +42,12 @@ def _load_importer(folder: str) -> "Any":
 
 
 def _main() -> None:
-    first = [None]  # what is made after it is ours
     import marshal
 
     stream, config = int(sys.argv[1]), marshal.loads(_read(int(sys.argv[2])))
     importer = _load_importer(sys.argv[0].rpartition("/")[0])
     core = importer.loaded["_core"] = importer.unseen(_load_core, config["core"])
-    core.collector_open(first)
+    core.collector_open(_first)
     boot = importer.load("boot")
     boot.start(core, importer, stream, config)
 
