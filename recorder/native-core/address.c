@@ -137,28 +137,47 @@ static int replace_inherited(PyTypeObject *type)
     return failed;
 }
 
+static int patch(PyTypeObject *type)
+{
+    if (type->tp_repr == object_repr || type->tp_repr == address_repr)
+        return 0;
+    if (patched_used == sizeof patched / sizeof *patched) {
+        PyErr_SetString(PyExc_RuntimeError, "too many types print addresses");
+        return -1;
+    }
+    patched[patched_used++] = (patched_repr){(PyTypeObject *)Py_NewRef(type), type->tp_repr};
+    type->tp_repr = address_repr;
+    replace_in_wrapper(type);
+    return 0;
+}
+
 static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *types)
 {
-    if (!PyTuple_Check(types) || PyTuple_GET_SIZE(types) > (Py_ssize_t)(sizeof patched / sizeof *patched))
-        return PyErr_Format(PyExc_TypeError, "a tuple of at most 64 types is wanted");
+    if (!PyTuple_Check(types))
+        return PyErr_Format(PyExc_TypeError, "a tuple of types is wanted");
     object_repr = PyBaseObject_Type.tp_repr;
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(types); i++) {
-        PyTypeObject *type = (PyTypeObject *)PyTuple_GET_ITEM(types, i);
-        if (type->tp_repr == object_repr || type->tp_repr == address_repr)
-            continue;
-        patched[patched_used++] = (patched_repr){(PyTypeObject *)Py_NewRef(type), type->tp_repr};
-        type->tp_repr = address_repr;
-        replace_in_wrapper(type);
-    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(types); i++)
+        if (patch((PyTypeObject *)PyTuple_GET_ITEM(types, i)) < 0)
+            return NULL;
     if (replace_inherited(&PyBaseObject_Type) < 0)
         return NULL;
     replace_in_wrapper(&PyBaseObject_Type);
     Py_RETURN_NONE;
 }
 
+static PyObject *prints(PyObject *Py_UNUSED(module), PyObject *type)
+{
+    if (!PyType_Check(type))
+        return PyErr_Format(PyExc_TypeError, "a type is wanted");
+    if (patch((PyTypeObject *)type) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"address_take_over", take_over, METH_O,
      "address_take_over(types): the reprs of these types, and the default repr, print recorded addresses."},
+    {"address_prints", prints, METH_O, "address_prints(type): so does the repr of this type."},
     {0},
 };
 

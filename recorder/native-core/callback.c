@@ -69,6 +69,17 @@ static PyObject *bound_among(const boundary_call *call, PyObject *function, PyOb
     return NULL;
 }
 
+/* A function of a module. A method would need its object, and a copy is not the object. */
+static bool identify_global(PyObject *function, target *found)
+{
+    PyObject *qualname = ((PyFunctionObject *)function)->func_qualname;
+    PyObject *name = PyUnicode_FindChar(qualname, '.', 0, PyUnicode_GET_LENGTH(qualname), 1) < 0
+                         ? handle_global_name(function) : NULL;
+    *found = (target){function, NULL, NULL, 0};
+    Py_XDECREF(name);
+    return name != NULL;
+}
+
 static bool identify_function(const boundary_call *call, const frame_entry *entry, target *found)
 {
     reference place;
@@ -83,10 +94,8 @@ static bool identify_function(const boundary_call *call, const frame_entry *entr
     else if (first && strcmp(PyUnicode_AsUTF8(name), "__init__") == 0 && method_of(first, name) == function &&
              reference_find(call, (PyObject *)Py_TYPE(first), &place))
         *found = (target){(PyObject *)Py_TYPE(first), NULL, first, 1};
-    else if ((found->name = handle_global_name(function)))
-        Py_DECREF(found->name), *found = (target){function, NULL, NULL, 0};
     else
-        return false;
+        return identify_global(function, found);
     return true;
 }
 

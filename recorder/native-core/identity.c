@@ -1,4 +1,6 @@
 #include "identity.h"
+#include "control.h"
+#include "replay.h"
 
 #include <string.h>
 #include <structmember.h>
@@ -123,8 +125,41 @@ static int watch(PyTypeObject *type)
 
 /* --- hashing ----------------------------------------------------------------------------------------- */
 
+/* Numbers and strings die too fast to be watched: where the program asks for the hash of their address, as it does
+ * of a NaN, that is an input. */
+static Py_hash_t recorded_hash(PyObject *object)
+{
+    record_view record;
+    Py_hash_t hash = pointer_hash(object);
+    if (core_mode == MODE_RECORD) {
+        record_writer w;
+        int64_t value = hash;
+        record_begin(&w, 0, KIND_ADDRESS, 0, 0);
+        write_bytes(&w, "(\1\0\0\0i", 6);
+        write_bytes(&w, &value, 8);
+        return record_end(&w) < 0 ? -1 : hash;
+    }
+    if (core_mode != MODE_REPLAY || core_looking)
+        return hash;
+    replay_expect_own(KIND_ADDRESS, &record);
+    if (record.size != 14)
+        replay_diverged("the recording has addresses in a repr where the program hashes a %s", Py_TYPE(object)->tp_name);
+    int64_t value;
+    memcpy(&value, record.payload + 6, 8);
+    stream_take();
+    return (Py_hash_t)value;
+}
+
+static int is_short_lived(PyObject *object)
+{
+    return PyFloat_Check(object) || PyLong_Check(object) || PyUnicode_Check(object) || PyBytes_Check(object) ||
+           PyComplex_Check(object) || PyTuple_CheckExact(object);
+}
+
 Py_hash_t identity_hash(PyObject *object)
 {
+    if (is_short_lived(object))
+        return core_hidden ? pointer_hash(object) : recorded_hash(object);
     mark *m = find(object);
     if (m)
         return m->hash;
@@ -169,6 +204,20 @@ static Py_hash_t wrapper_hash(PyObject *wrapper)
     return combine(identity_hash(w->self), identity_hash(w->descriptor));
 }
 
+static hashfunc float_hash, complex_hash;
+
+static Py_hash_t number_hash(PyObject *number)
+{
+    double value = PyFloat_AS_DOUBLE(number);
+    return value != value ? identity_hash(number) : float_hash(number);
+}
+
+static Py_hash_t pair_hash(PyObject *number)
+{
+    Py_complex value = ((PyComplexObject *)number)->cval;
+    return value.real != value.real || value.imag != value.imag ? identity_hash(number) : complex_hash(number);
+}
+
 /* --- taking over -------------------------------------------------------------------------------------- */
 
 static int replace_in_subtypes(PyTypeObject *type)
@@ -187,14 +236,33 @@ static int replace_in_subtypes(PyTypeObject *type)
     return failed;
 }
 
+static int replace_in_wrapper(PyTypeObject *type, void *function);
+
+static int replace_hash(PyTypeObject *type, hashfunc now)
+{
+    hashfunc was = type->tp_hash;
+    PyObject *subtypes = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
+    int failed = subtypes ? 0 : -1;
+    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(subtypes); i++) {
+        PyTypeObject *subtype = (PyTypeObject *)PyList_GET_ITEM(subtypes, i);
+        if (subtype->tp_hash == was)
+            failed = replace_hash(subtype, now);
+    }
+    Py_XDECREF(subtypes);
+    type->tp_hash = now;
+    return failed || replace_in_wrapper(type, (void *)now) < 0 ? -1 : 0;
+}
+
 /* New classes that say `__hash__ = object.__hash__` take the function out of this wrapper. */
 static int replace_in_wrapper(PyTypeObject *type, void *function)
 {
     PyObject *dict = PyObject_GetAttrString((PyObject *)type, "__dict__");
     PyObject *wrapper = dict ? PyMapping_GetItemString(dict, "__hash__") : NULL;
-    if (wrapper && Py_IS_TYPE(wrapper, &PyWrapperDescr_Type))
+    if (wrapper && Py_IS_TYPE(wrapper, &PyWrapperDescr_Type) && PyDescr_TYPE(wrapper) == type)
         ((PyWrapperDescrObject *)wrapper)->d_wrapped = function;
-    int failed = !wrapper;
+    int failed = !wrapper && !PyErr_ExceptionMatches(PyExc_KeyError);
+    if (!wrapper && !failed)
+        PyErr_Clear(); /* a subclass without one of its own */
     Py_XDECREF(wrapper);
     Py_XDECREF(dict);
     return failed ? -1 : 0;
@@ -273,7 +341,9 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *args)
     PyMethod_Type.tp_hash = method_hash;
     PyCFunction_Type.tp_hash = builtin_hash;
     wrapper_type->tp_hash = wrapper_hash;
-    failed = failed || replace_in_wrapper(&PyMethod_Type, (void *)method_hash) < 0 ||
+    float_hash = PyFloat_Type.tp_hash;
+    complex_hash = PyComplex_Type.tp_hash;
+    failed = failed || replace_hash(&PyFloat_Type, number_hash) < 0 || replace_hash(&PyComplex_Type, pair_hash) < 0 || replace_in_wrapper(&PyMethod_Type, (void *)method_hash) < 0 ||
              replace_in_wrapper(&PyCFunction_Type, (void *)builtin_hash) < 0 ||
              replace_in_wrapper(wrapper_type, (void *)wrapper_hash) < 0 || rehash(objects) < 0;
     core_hidden = hidden;
@@ -282,7 +352,44 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* A C type that hashes by address, always or for some values (Decimal's NaN). */
+static struct {
+    PyTypeObject *type;
+    hashfunc was;
+} by_address[16];
+
+static Py_hash_t address_hash(PyObject *object)
+{
+    hashfunc was = NULL;
+    for (PyTypeObject *t = Py_TYPE(object); t && !was; t = t->tp_base)
+        for (size_t i = 0; i < sizeof by_address / sizeof *by_address && !was; i++)
+            if (by_address[i].type == t)
+                was = by_address[i].was;
+    Py_hash_t hash = was ? was(object) : pointer_hash(object);
+    return !was || hash == pointer_hash(object) ? identity_hash(object) : hash;
+}
+
+static PyObject *by_identity(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyTypeObject *type;
+    int always;
+    if (!PyArg_ParseTuple(args, "O!p", &PyType_Type, &type, &always))
+        return NULL;
+    size_t i = 0;
+    while (i < sizeof by_address / sizeof *by_address && by_address[i].type)
+        i++;
+    if (i == sizeof by_address / sizeof *by_address)
+        return PyErr_Format(PyExc_RuntimeError, "too many types hash by address");
+    by_address[i].type = (PyTypeObject *)Py_NewRef(type);
+    by_address[i].was = always ? NULL : type->tp_hash;
+    if (replace_hash(type, address_hash) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"identity_hashes", by_identity, METH_VARARGS,
+     "identity_hashes(type, always): instances of a C type hash by identity, always or where its own hash is the address."},
     {"identity_take_over", take_over, METH_VARARGS,
      "identity_take_over(python_class, method_wrapper_type, objects): identity hashes by order of first hashing;\n"
      "objects (gc.get_objects()) are the containers and weak references that exist already."},

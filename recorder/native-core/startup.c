@@ -21,15 +21,17 @@
 /* Our own code must not hit the program's recursion limit: it has room of its own. */
 #define HIDDEN_FRAMES 400
 
-static inline void give_room(int frames)
+static PyThreadState *own_state(void)
 {
 #if PY_VERSION_HEX >= 0x030D0000
-    PyThreadState *tstate = PyThreadState_GetUnchecked();
+    return PyThreadState_GetUnchecked();
 #else
-    PyThreadState *tstate = _PyThreadState_UncheckedGet();
+    return _PyThreadState_UncheckedGet();
 #endif
-    if (!tstate)
-        return; /* the interpreter is gone: this is its end */
+}
+
+static inline void give_room(PyThreadState *tstate, int frames)
+{
 #if PY_VERSION_HEX >= 0x030C0000
     tstate->py_recursion_remaining += frames;
     tstate->c_recursion_remaining += frames;
@@ -38,17 +40,25 @@ static inline void give_room(int frames)
 #endif
 }
 
+/* The program's own trace functions and monitoring tools are not told of our code. There is no thread state at the
+ * very end of the interpreter. */
 void core_hide(void)
 {
-    if (core_hidden++ == 0)
-        give_room(HIDDEN_FRAMES);
+    PyThreadState *tstate = core_hidden++ == 0 ? own_state() : NULL;
+    if (tstate) {
+        give_room(tstate, HIDDEN_FRAMES);
+        PyThreadState_EnterTracing(tstate);
+    }
     ticks_hide();
 }
 
 void core_show(void)
 {
-    if (--core_hidden == 0)
-        give_room(-HIDDEN_FRAMES);
+    PyThreadState *tstate = --core_hidden == 0 ? own_state() : NULL;
+    if (tstate) {
+        PyThreadState_LeaveTracing(tstate);
+        give_room(tstate, -HIDDEN_FRAMES);
+    }
     ticks_show();
 }
 

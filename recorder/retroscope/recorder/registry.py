@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from retroscope.recorder.importer import Importer
 
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
-           "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings")
+           "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings",
+           "addresses", "testing")
 
 
 class Registry:
@@ -60,9 +61,10 @@ def _watch_imports(core: "Core", registry: Registry) -> None:
 
     def loaded(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
         module = args[0]
-        name = getattr(module, "__name__", "")
+        spec = getattr(module, "__spec__", None)
+        name = getattr(spec, "name", None) or getattr(module, "__name__", "")  # _decimal calls itself decimal
         registry.module_loaded(module, name)
-        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        origin = getattr(spec, "origin", None)
         if not registry.is_listed(name, origin if origin != "built-in" else None):
             core.note(f"extension {name} ({origin}) is not listed: what it does outside Python is not recorded")
 

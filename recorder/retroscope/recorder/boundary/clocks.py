@@ -1,11 +1,13 @@
-"""Clocks and what depends on the local time zone: time, datetime."""
+"""Clocks and what depends on the local time zone: time, datetime.
 
-import sys
+Of a subclass, only what its base class would say crosses the boundary; the subclass makes of it what it likes.
+"""
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt, always
+from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import datetime
     from typing import Any
 
     from retroscope.recorder.annotations import Args, Core, Kwargs
@@ -19,31 +21,29 @@ def bind(core: "Core") -> None:
 
 
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    """A date or datetime as its own state and its zone: None, "argument", or (seconds, name) of a fixed one."""
+    """A date or datetime as its own state and its zone: None, or (seconds, name) of a fixed one."""
     state = result.__reduce_ex__(4)[1]
     zone = getattr(result, "tzinfo", None)
-    if zone is None:
-        return (state[0], None)
-    given = args[-1] if args else (kwargs or {}).get("tz")
-    if zone is given:
-        return (state[0], "argument")
-    return (state[0], (zone.utcoffset(None).total_seconds(), zone.tzname(None)))
+    return (state[0], None if zone is None else (zone.utcoffset(None).total_seconds(), zone.tzname(None)))
 
 
 def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     kind = self if isinstance(self, type) else type(self)
     state, zone = value
-    if zone is None:
-        return kind(state)
-    if zone == "argument":
-        return kind(state, args[-1] if args else (kwargs or {})["tz"])
-    return kind(state, _fixed_zone(*zone))
+    kind = _base(kind, "datetime" if len(state) == 10 else "date")
+    return kind(state) if zone is None else kind(state, _fixed_zone(*zone))
 
 
-def _fixed_zone(seconds: float, name: str) -> "Any":
-    import _datetime  # type: ignore[import-not-found]  # the C module itself, which typeshed does not list
+def _fixed_zone(seconds: float, name: str) -> "datetime.timezone":
+    import _datetime
 
+    if seconds == 0 and name == "UTC":
+        return _datetime.timezone.utc
     return _datetime.timezone(_datetime.timedelta(seconds=seconds), name)
+
+
+def _base(kind: "Any", name: str) -> "Any":
+    return next(base for base in kind.__mro__ if base.__module__ == "datetime" and base.__name__ == name)
 
 
 def _is_naive(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
@@ -59,37 +59,83 @@ def _has_no_zone(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     return len(args) < 2 and not (kwargs or {}).get("tz")
 
 
-def _utcnow(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    """From 3.12 on it warns first, which runs code of the program."""
-    import _warnings
+def _as_subclass(kind: "Any", time: "Any", zone: "Any" = None) -> "Any":
+    """What C makes of a time it has read: a call of the class."""
+    if kind is type(time):
+        return time if zone is None else time.replace(tzinfo=zone)
+    fields = time.timetuple()[: 3 if type(time).__name__ == "date" else 6]
+    if len(fields) == 3:
+        return _core.visible(kind, fields)
+    made = _core.visible(kind, (*fields, time.microsecond, zone))
+    return made.replace(fold=1) if time.fold else made
 
-    text = (
-        "datetime.datetime.utcnow() is deprecated and scheduled for removal in a future version. Use "
-        "timezone-aware objects to represent datetimes in UTC: datetime.datetime.now(datetime.UTC)."
-    )
-    _core.visible(_warnings.warn, (text, DeprecationWarning, 2))
+
+def _now(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    zone = args[0] if args else (kwargs or {}).get("tz")
+    base = _base(self, "datetime")
+    if len(args) > 1 or (kwargs and set(kwargs) != {"tz"}) or not _is_zone(zone):
+        return call(self, *args, **(kwargs or {}))  # it complains
+    if zone is None:
+        return _as_subclass(self, call(base))
+    utc = _as_subclass(self, call(base, _fixed_zone(0, "UTC")).replace(tzinfo=None), zone)
+    return _core.visible(zone.fromutc, (utc,))
+
+
+def _is_zone(zone: "Any") -> bool:
     import _datetime
 
-    return _core.visible(self.now, (_datetime.timezone.utc,)).replace(tzinfo=None)
+    return zone is None or isinstance(zone, _datetime.tzinfo)
 
 
-_local = adapt(_encode, _decode)
+def _by_base(name: str) -> "Any":
+    """The call on the C class; the subclass is made of its result."""
+
+    def wrap(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+        return _as_subclass(self, call(_base(self, name), *args, **(kwargs or {})))
+
+    return wrap
+
+
+def _today(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """In C: the class's own fromtimestamp() of now."""
+    if self is _base(self, "date"):
+        return call(self)
+    import time
+
+    return _core.visible(self.fromtimestamp, (_core.visible(time.time, ()),))
+
+
+def _astimezone(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """Only the local zone is asked of the machine; the zone of self is the program's own code."""
+    if self.tzinfo is not None:
+        self = _core.visible(self.astimezone, (_fixed_zone(0, "UTC"),))
+    return call(self)
+
 
 MODULES = [
-    Module("time", passing="get_clock_info", special={"tzset": RERUN}),
+    Module("time", passing="get_clock_info strptime", special={"tzset": RERUN}),
     Module(
         "_datetime",
         functions=PASS,
         types=[
-            Type("date", methods=PASS, special={"today": _local, "fromtimestamp": _local}),
+            Type(
+                "date",
+                methods=PASS,
+                special={
+                    "today": adapt(_encode, _decode, wrap=_today, index=-1),
+                    "fromtimestamp": adapt(_encode, _decode, wrap=_by_base("date"), index=-1),
+                },
+            ),
             Type(
                 "datetime",
                 methods=PASS,
                 special={
-                    "now": _local,
-                    "utcnow": _local if sys.hexversion < 0x030C0000 else always(_utcnow),
-                    "fromtimestamp": adapt(_encode, _decode, when=_has_no_zone),
-                    "astimezone": adapt(_encode, _decode, when=_asks_local),
+                    "now": adapt(_encode, _decode, wrap=_now, index=-1),
+                    "utcnow": adapt(_encode, _decode, wrap=_by_base("datetime"), index=-1),
+                    "fromtimestamp": adapt(
+                        _encode, _decode, when=_has_no_zone, wrap=_by_base("datetime"), index=-1
+                    ),
+                    "astimezone": adapt(_encode, _decode, when=_asks_local, wrap=_astimezone, index=-1),
                     "timestamp": adapt(None, None, when=_is_naive),
                 },
             ),

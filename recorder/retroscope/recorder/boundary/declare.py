@@ -82,7 +82,8 @@ def always(wrap: "Wrap") -> Policy:
 
 
 class Type:
-    """A C type of a module. Its methods are RESULT by default (`methods=PASS`: only those named)."""
+    """A C type of a module. Its methods are RESULT by default (`methods=PASS`: only those named). `prints`: its repr
+    shows an address; `hashes`: its hash is the address, "always" or "sometimes"."""
 
     def __init__(
         self,
@@ -93,12 +94,16 @@ class Type:
         special: "Mapping[str, Policy | None] | None" = None,
         passing: str = "",
         handle: "Handle | None" = None,
+        prints: bool = False,
+        hashes: "str | None" = None,
     ) -> None:
         self.name = name
         self.methods = methods
         self.attributes = attributes
         self.special = special or {}
         self.passing = frozenset(passing.split())
+        self.prints = prints
+        self.hashes = hashes
         self.handle = handle  # (encode(object), decode(type, value, self)) or None
 
 
@@ -166,6 +171,10 @@ def _apply_type(core: "Core", kind: Type, found: type, module: str) -> None:
             continue
         target = value.__func__ if isinstance(value, staticmethod) else value
         _patch(core, target, found, name, prefix + name, policy)
+    if kind.prints:
+        core.address_prints(found)
+    if kind.hashes:
+        core.identity_hashes(found, kind.hashes == "always")
     if kind.handle:
         core.know(found, _name(found), *kind.handle)
 

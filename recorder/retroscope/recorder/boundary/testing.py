@@ -1,0 +1,10 @@
+"""What CPython's own test extensions do outside Python."""
+
+from retroscope.recorder.boundary.declare import PASS, RESULT, Module
+
+_FILES = """
+    pymarshal_write_long_to_file pymarshal_write_object_to_file pymarshal_read_short_from_file
+    pymarshal_read_long_from_file pymarshal_read_last_object_from_file pymarshal_read_object_from_file
+"""
+
+MODULES = [Module("_testcapi", functions=PASS, special=dict.fromkeys(_FILES.split(), RESULT))]
