@@ -1,4 +1,5 @@
 #include "boundary.h"
+#include "hidden.h"
 #include "threads.h"
 #include "trampolines.h"
 
@@ -42,9 +43,10 @@ static PyObject *cross_from_wrap(PyObject *capsule, PyObject *const *args, Py_ss
     if (!entry || nargs < 1)
         return PyErr_Format(PyExc_TypeError, "self is missing");
     const boundary_call call = {args[0], args + 1, nargs - 1, kwnames};
-    core_show();
+    hidden_state state;
+    hidden_pause(&state);
     PyObject *result = cross(entry, &call);
-    core_hide();
+    hidden_resume(&state);
     return result;
 }
 
@@ -56,6 +58,8 @@ static PyObject *call_wrap(boundary_entry *entry, const boundary_call *call)
     PyObject *capsule = PyCapsule_New(entry, NULL, NULL);
     PyObject *crossing = capsule ? PyCFunction_New(&cross_definition, capsule) : NULL;
     PyObject *result = crossing ? boundary_adapt(entry->wrap, crossing, call) : NULL;
+    if (!result)
+        hidden_clean_traceback();
     Py_XDECREF(crossing);
     Py_XDECREF(capsule);
     return result;

@@ -24,6 +24,7 @@ int consumer_register(PyObject *module);
 int scan_register(PyObject *module);
 int control_register(PyObject *module);
 int startup_register(PyObject *module);
+int hidden_register(PyObject *module);
 int boundary_register(PyObject *module);
 int threads_register(PyObject *module);
 int identity_register(PyObject *module);

@@ -165,6 +165,24 @@ frame_entry frames_entry(const frame *f)
     return entry;
 }
 
+const frame *frames_top(PyThreadState *thread)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return thread->current_frame;
+#else
+    return thread->cframe->current_frame;
+#endif
+}
+
+void frames_set_top(PyThreadState *thread, const frame *f)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    thread->current_frame = (frame *)f;
+#else
+    thread->cframe->current_frame = (frame *)f;
+#endif
+}
+
 void frames_give_room(void)
 {
     Py_SetRecursionLimit(Py_GetRecursionLimit() + 2000);

@@ -65,6 +65,11 @@ typedef struct {
 
 frame_entry frames_entry(const frame *entered);
 
+/* The innermost frame as the interpreter keeps it, shims and all; to be put back, or replaced for a while by an outer
+ * one. */
+const frame *frames_top(PyThreadState *thread);
+void frames_set_top(PyThreadState *thread, const frame *f);
+
 /* Lets the running thread recurse deeper than the program may: an evaluation at the program's recursion limit
  * needs room. */
 void frames_give_room(void);

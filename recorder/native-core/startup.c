@@ -16,52 +16,6 @@
 #include <structmember.h>
 #include <unistd.h>
 
-/* --- hidden code -------------------------------------------------------------------------------- */
-
-/* Our own code must not hit the program's recursion limit: it has room of its own. */
-#define HIDDEN_FRAMES 400
-
-static PyThreadState *own_state(void)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    return PyThreadState_GetUnchecked();
-#else
-    return _PyThreadState_UncheckedGet();
-#endif
-}
-
-static inline void give_room(PyThreadState *tstate, int frames)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    tstate->py_recursion_remaining += frames;
-    tstate->c_recursion_remaining += frames;
-#else
-    tstate->recursion_remaining += frames;
-#endif
-}
-
-/* The program's own trace functions and monitoring tools are not told of our code. There is no thread state at the
- * very end of the interpreter. */
-void core_hide(void)
-{
-    PyThreadState *tstate = core_hidden++ == 0 ? own_state() : NULL;
-    if (tstate) {
-        give_room(tstate, HIDDEN_FRAMES);
-        PyThreadState_EnterTracing(tstate);
-    }
-    ticks_hide();
-}
-
-void core_show(void)
-{
-    PyThreadState *tstate = --core_hidden == 0 ? own_state() : NULL;
-    if (tstate) {
-        PyThreadState_LeaveTracing(tstate);
-        give_room(tstate, -HIDDEN_FRAMES);
-    }
-    ticks_show();
-}
-
 /* --- opening the stream --------------------------------------------------------------------------- */
 
 /* A forked child shares the ring with its parent and must not write to it. */
@@ -364,20 +318,6 @@ static PyObject *set_pickling(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyObject *visible(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    PyObject *function, *arguments, *keywords = NULL;
-    if (!PyArg_ParseTuple(args, "OO!|O", &function, &PyTuple_Type, &arguments, &keywords))
-        return NULL;
-    int hidden = core_hidden;
-    for (int i = 0; i < hidden; i++)
-        core_show();
-    PyObject *result = PyObject_Call(function, arguments, keywords == Py_None ? NULL : keywords);
-    for (int i = 0; i < hidden; i++)
-        core_hide();
-    return result;
-}
-
 static PyMethodDef functions[] = {
     {"record_open", record_open, METH_O, "record_open(fd): record into the ring behind fd; hidden until run()."},
     {"replay_open", replay_open, METH_O, "replay_open(fd): replay the flat stream behind fd; hidden until run()."},
@@ -397,7 +337,6 @@ static PyMethodDef functions[] = {
     {"allocate", allocate, METH_O, "allocate(type): an object of a C type with all fields zero."},
     {"know", know, METH_VARARGS, "know(type, name, encode=None, decode=None): see handle.h."},
     {"set_pickling", set_pickling, METH_VARARGS, "set_pickling(dumps, loads): for values without a native form."},
-    {"visible", visible, METH_VARARGS, "visible(function, args, kwargs=None): calls it as part of the program."},
     {0},
 };
 

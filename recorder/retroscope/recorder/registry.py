@@ -46,6 +46,7 @@ class Registry:
 
 def take_over(core: "Core", importer: "Importer") -> None:
     registry = Registry(core, importer)
+    core.own_folder(importer.folder + "/")
     core.set_pickling(*_pickling(importer))
     for name in ("sys", "builtins", "posix", "time", "_io", "_thread", "_signal", "_imp"):
         registry.module_loaded(sys.modules[name], name)

@@ -21,25 +21,32 @@ def bind(core: "Core") -> None:
 
 
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    """A date or datetime as its own state and its zone: None, or (seconds, name) of a fixed one."""
+    """A date or datetime as its own state and its zone: None, "utc", or (seconds, name) of a fixed one."""
     state = result.__reduce_ex__(4)[1]
     zone = getattr(result, "tzinfo", None)
-    return (state[0], None if zone is None else (zone.utcoffset(None).total_seconds(), zone.tzname(None)))
+    if zone is None:
+        return (state[0], None)
+    return (state[0], "utc" if zone is type(zone).utc else (zone.utcoffset(None).total_seconds(), zone.tzname(None)))
 
 
 def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     kind = self if isinstance(self, type) else type(self)
     state, zone = value
     kind = _base(kind, "datetime" if len(state) == 10 else "date")
-    return kind(state) if zone is None else kind(state, _fixed_zone(*zone))
-
-
-def _fixed_zone(seconds: float, name: str) -> "datetime.timezone":
+    if zone is None:
+        return kind(state)
+    if zone == "utc":
+        return kind(state, _utc())
+    seconds, name = zone
     import _datetime
 
-    if seconds == 0 and name == "UTC":
-        return _datetime.timezone.utc
-    return _datetime.timezone(_datetime.timedelta(seconds=seconds), name)
+    return kind(state, _datetime.timezone(_datetime.timedelta(seconds=seconds), name))
+
+
+def _utc() -> "datetime.timezone":
+    import _datetime
+
+    return _datetime.timezone.utc
 
 
 def _base(kind: "Any", name: str) -> "Any":
@@ -51,7 +58,10 @@ def _is_naive(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
 
 
 def _asks_local(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
-    """astimezone() without a zone, or of a naive time, asks the machine."""
+    """astimezone() without a zone, or of a naive time, asks the machine. A subclass is made by its own code, which must
+    run visibly: it finds the zone by itself in replay, from TZ."""
+    if type(self) is not _base(type(self), "datetime"):
+        return False
     return self.tzinfo is None or not (args or kwargs) or bool(args and args[0] is None)
 
 
@@ -70,21 +80,24 @@ def _as_subclass(kind: "Any", time: "Any", zone: "Any" = None) -> "Any":
     return made.replace(fold=1) if time.fold else made
 
 
-def _now(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    zone = args[0] if args else (kwargs or {}).get("tz")
-    base = _base(self, "datetime")
-    if len(args) > 1 or (kwargs and set(kwargs) != {"tz"}) or not _is_zone(zone):
-        return call(self, *args, **(kwargs or {}))  # it complains
-    if zone is None:
-        return _as_subclass(self, call(base))
-    utc = _as_subclass(self, call(base, _fixed_zone(0, "UTC")).replace(tzinfo=None), zone)
-    return _core.visible(zone.fromutc, (utc,))
-
-
-def _is_zone(zone: "Any") -> bool:
+def _asked_zone(args: "Args", kwargs: "Kwargs") -> "Any":
+    """The zone that now() or astimezone() was given, or None; NotImplemented: it will complain."""
     import _datetime
 
-    return zone is None or isinstance(zone, _datetime.tzinfo)
+    zone = args[0] if args else (kwargs or {}).get("tz")
+    wrong = len(args) > 1 or (kwargs and (args or set(kwargs) != {"tz"}))
+    return zone if not wrong and (zone is None or isinstance(zone, _datetime.tzinfo)) else NotImplemented
+
+
+def _now(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    zone = _asked_zone(args, kwargs)
+    if zone is NotImplemented:
+        return call(self, *args, **(kwargs or {}))
+    base = _base(self, "datetime")
+    if zone is None:
+        return _as_subclass(self, call(base))
+    utc = _as_subclass(self, call(base, _utc()).replace(tzinfo=None), zone)
+    return _core.visible(zone.fromutc, (utc,))
 
 
 def _by_base(name: str) -> "Any":
@@ -106,10 +119,13 @@ def _today(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
 
 
 def _astimezone(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    """Only the local zone is asked of the machine; the zone of self is the program's own code."""
-    if self.tzinfo is not None:
-        self = _core.visible(self.astimezone, (_fixed_zone(0, "UTC"),))
-    return call(self)
+    """Only the local zone is asked of the machine; other zones are the program's own code."""
+    zone = _asked_zone(args, kwargs)
+    if zone is NotImplemented:
+        return call(self, *args, **(kwargs or {}))
+    if zone is not None:
+        return _core.visible(call(self).astimezone, (zone,))
+    return call(self if self.tzinfo is None else _core.visible(self.astimezone, (_utc(),)))
 
 
 MODULES = [
