@@ -60,8 +60,10 @@ SPECIAL = [
 comparisons = st.builds("{} {} {}".format, st.sampled_from(ATOMS), st.sampled_from(COMPARISONS), st.sampled_from(ATOMS))
 conditions = st.recursive(
     comparisons | st.sampled_from(SPECIAL),
-    lambda inner: st.builds("({}) {} ({})".format, inner, st.sampled_from(["and", "or"]), inner)
-    | st.builds("not ({})".format, inner),
+    lambda inner: (
+        st.builds("({}) {} ({})".format, inner, st.sampled_from(["and", "or"]), inner)
+        | st.builds("not ({})".format, inner)
+    ),
     max_leaves=3,
 )
 

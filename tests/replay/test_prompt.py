@@ -161,6 +161,22 @@ def test_every_command_is_explained(walked_trace: Path) -> None:
         assert answers(walked_trace, f"help {command.names[0]}").startswith(command.names[0])
 
 
+def test_a_program_of_the_library_is_shown_all_the_same(tmp_path: Path) -> None:
+    trace = tmp_path / "t.db"
+    command = [SCOPE, "record", "-q", "-o", str(trace), "-m", "json.tool"]
+    subprocess.run(command, input=b'{"a": [1]}', capture_output=True, check=True)
+    said = answers(trace, "break JSONDecoder.decode", "c", "next", "where", "print s")
+    assert re.search(r"\n> #0  JSONDecoder\.decode  ", said)
+    assert re.search(r"\n  #1  loads  ", said)
+    assert said.endswith("'{\"a\": [1]}'\n")
+    assert (
+        "library, so all are shown"
+        in subprocess.run(
+            [SCOPE, "replay", str(trace), "-x", "thread 1"], capture_output=True, text=True, check=True
+        ).stdout
+    )
+
+
 class Terminal:
     """`scope replay` at a terminal of its own."""
 

@@ -61,7 +61,7 @@ def _goto(session: Session, rest: str) -> None:
 def _where(session: Session, rest: str) -> None:
     frames = session.frames()
     session.frame()
-    session.say(session.renderer.frames(frames, session.selected, rest == "all"))
+    session.say(session.renderer.frames(frames, session.selected, rest == "all" or not session.timeline.visible_only))
 
 
 def _list(session: Session, rest: str) -> None:

@@ -30,13 +30,18 @@ class Stops:
         self._recording = recording
         self.entry = Tick(1)
         """The first line of the program's own code."""
+        self.only_library = False
+        """Whether the program has no code of its own, as with -m of a module of the library."""
 
     def enter(self) -> Moment:
         stopped = self._motion.forward(Search(Want.LINE | Want.VISIBLE))
-        if stopped.reason is Reason.END:
+        if stopped.reason is not Reason.END:
+            self.entry = Tick(stopped.tick)
+            return self.moment(StopReason.ENTRY)
+        self.only_library = stopped.tick > 0
+        if not self.only_library:
             return self.ended()
-        self.entry = Tick(stopped.tick)
-        return self.moment(StopReason.ENTRY)
+        return self.go(Tick(1), StopReason.ENTRY, "no line of the program is outside the library, so all are shown")
 
     def go(self, tick: Tick, reason: StopReason = StopReason.GOTO, text: str = "") -> Moment:
         try:

@@ -84,6 +84,7 @@ class Timeline:
         """Whether a motion is under way that `interrupt` would end."""
         try:
             self.now = self._stops.enter()
+            self.visible_only = not self._stops.only_library
         except BaseException:
             self.close()
             raise
