@@ -152,6 +152,7 @@ static int write_callback(callback_scope *scope, PyObject *value)
 {
     record_writer w;
     record_begin(&w, scope->entry->id, KIND_CALLBACK, 0, scope->digest);
+    w.plain = 1;
     encode_value(&w, value, &scope->call);
     return record_end(&w);
 }

@@ -73,7 +73,7 @@ void record_begin(record_writer *w, unsigned callable, unsigned kind, unsigned f
     w->start = place;
     w->end = place + INLINE_BYTES;
     w->heap = NULL;
-    w->failed = 0;
+    w->failed = w->plain = 0;
     uint16_t id = (uint16_t)callable;
     memcpy(place, &id, 2);
     place[2] = (char)kind;
@@ -311,7 +311,7 @@ static int encode_reference(record_writer *w, PyObject *value, const boundary_ca
 
 static void encode_pickle(record_writer *w, PyObject *value)
 {
-    if (!pickler) {
+    if (!pickler || w->plain) {
         PyErr_Format(PyExc_TypeError, "a value of type %.200s cannot be recorded", Py_TYPE(value)->tp_name);
         w->failed = 1;
         return;

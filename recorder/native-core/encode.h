@@ -28,6 +28,7 @@ typedef struct {
 typedef struct {
     char *start, *p, *end;
     char *heap;
+    int plain;             /* no pickles: a copy of an object of the program would be another object */
     int failed;            /* no memory, or a value that cannot be encoded (exception set) */
 } record_writer;
 

@@ -108,13 +108,23 @@ def _coroutine() -> "Any":
     return coroutine
 
 
+def _leave_no_trace(cloudpickle: "Any") -> None:
+    """Its private copies of two modules took hold of the program: of its stderr, and of its end."""
+    import atexit
+
+    cloudpickle.threading._main_thread._stderr = None
+    atexit.unregister(cloudpickle.logging.shutdown)
+
+
 def _pickling(importer: "Importer") -> "tuple[Callable[[Any], bytes], Callable[[bytes], Any]]":
     """cloudpickle, loaded when a value has no native form, and never seen by the program."""
     loaded: list[Any] = []
 
     def cloudpickle() -> "Any":
         if not loaded:
-            loaded.append(importer.unseen(importer.real_import, "cloudpickle"))
+            package = importer.unseen(importer.real_import, "cloudpickle")
+            _leave_no_trace(package.cloudpickle)
+            loaded.append(package)
         return loaded[0]
 
     return (lambda value: cloudpickle().dumps(value)), (lambda data: cloudpickle().loads(data))
