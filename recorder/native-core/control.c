@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "control.h"
 
+#include "after_record.h"
 #include "channel.h"
 #include "core.h"
 #include "decode.h"
@@ -135,6 +136,13 @@ static void fork_looker(int passed)
     look_and_exit(passed, in_program);
 }
 
+/* When nothing has to be looked at on the way. */
+static void wake_for_limit(void)
+{
+    ticks_wake_at(search_current.until < next_check ? search_current.until : next_check);
+    ticks_wake_by(after_record_tick);
+}
+
 /* Begins the run the controller asks for; false when there is nothing to run. */
 static bool begin_run(const run_message *m)
 {
@@ -144,7 +152,7 @@ static bool begin_run(const run_message *m)
     if (search_every_line())
         ticks_wake_at(0);
     else
-        ticks_wake_at(m->request.until < next_check ? m->request.until : next_check);
+        wake_for_limit();
     return true;
 }
 
@@ -190,9 +198,11 @@ static bool take_request(enum stop_reason reason, const char *text)
 static void stop(enum stop_reason reason, const char *text)
 {
     int saved = errno;
+    after_record_run(false);
     send_stopped(reason, text);
     while (!take_request(reason, text))
         ;
+    after_record_run(true);
     errno = saved;
 }
 
@@ -212,7 +222,7 @@ void control_tick(void)
         if (channel >= 0 && channel_is_over(channel, OP_QUIT))
             _exit(0);
         if (!search_every_line())
-            ticks_wake_at(search_current.until < next_check ? search_current.until : next_check);
+            wake_for_limit();
     }
 }
 
@@ -262,7 +272,7 @@ static void add_tick(message *m, uint64_t tick)
 }
 
 /* The JSON object of END. `status` below 0 and `signal_number` 0 are unknown. */
-static const char *end_text(int status, int signal_number)
+static const char *end_text(int status, int signal_number, bool is_cut_off)
 {
     message m = message_in(text_bytes, sizeof text_bytes);
     message_add(&m, "{\"status\": ");
@@ -279,9 +289,10 @@ static const char *end_text(int status, int signal_number)
     add_tick(&m, uncaught_tick);
     message_add(&m, ", \"signal\": ");
     if (signal_number)
-        message_add(&m, "%d}", signal_number);
+        message_add(&m, "%d", signal_number);
     else
-        message_add(&m, "null}");
+        message_add(&m, "null");
+    message_add(&m, ", \"cut_off\": %s}", is_cut_off ? "true" : "false");
     return text_bytes;
 }
 
@@ -292,7 +303,7 @@ void control_end(int status, const char *uncaught, PyObject *exception)
     if (uncaught)
         snprintf(uncaught_name, sizeof uncaught_name, "%s", uncaught);
     in_program = false;
-    stop_for_ever(STOP_END, end_text(status, 0));
+    stop_for_ever(STOP_END, end_text(status, 0, false));
 }
 
 void control_killed(int signal_number)
@@ -300,7 +311,12 @@ void control_killed(int signal_number)
     watch_fault();
     if (core_looking)
         _exit(1);
-    stop_for_ever(STOP_END, end_text(-1, signal_number));
+    stop_for_ever(STOP_END, end_text(-1, signal_number, false));
+}
+
+void control_cut_off(void)
+{
+    stop_for_ever(STOP_END, end_text(-1, 0, true));
 }
 
 /* `text` may be the program's own memory: kept where it cannot change, and cut if it is too long to send. */

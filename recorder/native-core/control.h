@@ -42,6 +42,9 @@ _Noreturn void control_end(int status, const char *uncaught, PyObject *exception
 /* The program died of this signal, here. Async-signal-safe. Serves FORK and LOOK for ever. */
 _Noreturn void control_killed(int signal_number);
 
+/* The record is used up and the program runs on (after_record.h). Async-signal-safe. Serves FORK and LOOK for ever. */
+_Noreturn void control_cut_off(void);
+
 /* The replay does not do what the recording did. UTF-8, shown as it is. Serves FORK and LOOK for ever. */
 _Noreturn void control_diverged(const char *text);
 

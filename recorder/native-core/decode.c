@@ -1,4 +1,5 @@
 #include "decode.h"
+#include "after_record.h"
 #include "contexts.h"
 #include "count.h"
 #include "handle.h"
@@ -68,6 +69,8 @@ void stream_take(void)
     memcpy(&size, stream_at + 8, 4);
     stream_at += RECORD_HEADER_BYTES + size;
     stream_inputs++;
+    if (stream_at == stream_end)
+        after_record_begins();
     if (turn_is_shared)
         count_expect(context_next_preemption());
 }

@@ -1,5 +1,6 @@
 #include "ticks.h"
 
+#include "after_record.h"
 #include "control.h"
 #include "count.h"
 #include "frames.h"
@@ -15,6 +16,12 @@ static uint64_t wake_at = UINT64_MAX;
 void ticks_wake_at(uint64_t tick)
 {
     wake_at = tick;
+}
+
+void ticks_wake_by(uint64_t tick)
+{
+    if (tick < wake_at)
+        wake_at = tick;
 }
 
 /* --- first raises --------------------------------------------------------------------------------------- */
@@ -72,6 +79,8 @@ static void exception_event(PyObject *exception, PyObject *traceback)
 /* Out of the fast path: something may have to happen at this line. */
 static void __attribute__((noinline)) look_closer(PyCodeObject *code, int line)
 {
+    if (ticks_now >= after_record_tick)
+        control_cut_off();
     if (search_line(code, line))
         control_stop_here(STOP_MATCH);
     else

@@ -39,6 +39,9 @@ int ticks_stop(void);
  * 0: every one. */
 void ticks_wake_at(uint64_t tick);
 
+/* The same, but never later than it was. */
+void ticks_wake_by(uint64_t tick);
+
 /* The tick of the line that first raised this exception object, TICK_UNKNOWN if that was not seen. */
 uint64_t ticks_of_raise(PyObject *exception);
 

@@ -189,6 +189,8 @@ class Stops:
         text = "the program is over" + (f", exit status {status}" if status is not None else "")
         if self._recording.cut_off:
             text = f"the recording ends here: {self._recording.cut_off}"
+            if ending.get("cut_off"):
+                text += ", somewhere after its last input; what is shown from there on may not have run"
         elif ending.get("uncaught"):
             text += f", after an uncaught {ending['uncaught']}"
         return self.moment(StopReason.END, text)

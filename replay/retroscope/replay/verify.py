@@ -40,8 +40,12 @@ def verify_process(recording: Recording, progress: Callable[[int, int, int], Non
             process.kill()
     finally:
         end_launching()
-    _check_end(stopped, recording)
-    return Verified(stopped.tick, stopped.input, recording.cut_off, warning)
+    ending = json.loads(stopped.text) if stopped.text else {}
+    _check_end(ending, stopped, recording)
+    cut_off = recording.cut_off or ("the record ends before the program did" if ending.get("cut_off") else None)
+    if ending.get("cut_off"):
+        cut_off = f"{cut_off}, and how far it got after its last input is not recorded (verify went on for a while)"
+    return Verified(stopped.tick, stopped.input, cut_off, warning)
 
 
 def _run_to_the_end(process: ReplayProcess, recording: Recording, progress: Callable[[int, int, int], None]) -> Stopped:
@@ -58,11 +62,15 @@ def _run_to_the_end(process: ReplayProcess, recording: Recording, progress: Call
             leg = min(leg * 2, _LARGEST_LEG)
 
 
-def _check_end(stopped: Stopped, recording: Recording) -> None:
+def _check_end(ending: dict[str, object], stopped: Stopped, recording: Recording) -> None:
     """The replay must have ended as the program did, with nothing of the record left over."""
-    ending = json.loads(stopped.text) if stopped.text else {}
     process = recording.process
-    status = ending.get("status")
+    status, signal = ending.get("status"), ending.get("signal")
+    if signal is not None and process.ended != "lost" and (process.ended, process.number) != ("signal", signal):
+        raise Diverged(
+            f"the replay died of signal {signal} at tick {stopped.tick} after {stopped.input} inputs; "
+            "the recorded program did not"
+        )
     if stopped.input < recording.inputs:
         raise Diverged(
             f"the replay ended at tick {stopped.tick} after {stopped.input} inputs, but the recording has "
