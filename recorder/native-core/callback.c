@@ -151,7 +151,8 @@ static int make_outcomes(callback_scope *scope)
 static int write_callback(callback_scope *scope, PyObject *value)
 {
     record_writer w;
-    record_begin(&w, scope->entry->id, KIND_CALLBACK, 0, scope->digest);
+    unsigned flags = PyThreadState_Get()->tracing ? FLAG_UNTRACED : 0;
+    record_begin(&w, scope->entry->id, KIND_CALLBACK, flags, scope->digest);
     w.plain = 1;
     encode_value(&w, value, &scope->call);
     return record_end(&w);
@@ -290,9 +291,14 @@ static void run_recorded(callback_scope *scope, const record_view *record)
         replay_diverged("no memory for a callback of %U", scope->entry->name);
     PyObject *value = callback_value(scope, record);
     PyObject *kwargs = PyTuple_GET_ITEM(value, 3);
+    bool untraced = record->flags & FLAG_UNTRACED;
     stream_take();
+    if (untraced)
+        PyThreadState_EnterTracing(PyThreadState_Get());
     PyObject *result = call_target(PyTuple_GET_ITEM(value, 0), PyTuple_GET_ITEM(value, 1), PyTuple_GET_ITEM(value, 2),
                                    kwargs == Py_None ? NULL : kwargs);
+    if (untraced)
+        PyThreadState_LeaveTracing(PyThreadState_Get());
     Py_DECREF(value);
     keep_outcome(scope, result);
     PyErr_Clear();

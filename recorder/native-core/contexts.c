@@ -181,7 +181,11 @@ int64_t context_next_preemption(void)
 
 static void switch_to(uint32_t number)
 {
+    record_view record;
     context *from = contexts[core_thread], *to = find(number);
+    if (stream_peek(&record) == 1 && record.digest != (uint32_t)count_so_far())
+        replay_diverged("thread %u ran another way than in the recording before it handed over to thread %u (%u places "
+                        "counted, %u recorded)", core_thread, number, (uint32_t)count_so_far(), record.digest);
     stream_take();
     if (from == to)
         return;

@@ -10,6 +10,7 @@ enum record_kind {
 };
 
 #define FLAG_OUTPUT 1
+#define FLAG_UNTRACED 4 /* of a CALLBACK: it ran where the interpreter traces nothing (audit hooks) */
 #define FLAG_LOST 2 /* of a NOTE: what follows cannot be replayed */
 #define FLAG_SILENT 2     /* since the record before, garbage was freed that nobody saw (silent.h) */
 #define FLAG_SILENT_OLD 4 /* of the older generations too */

@@ -215,7 +215,7 @@ static void note_switch(const waiter *waited)
         return;
     record_writer w;
     int64_t number = me;
-    record_begin(&w, 0, KIND_SWITCH, 0, 0);
+    record_begin(&w, 0, KIND_SWITCH, 0, (uint32_t)count_so_far());
     write_bytes(&w, "(\2\0\0\0i", 6);
     write_bytes(&w, &number, 8);
     write_bytes(&w, "i", 1);
