@@ -52,6 +52,8 @@ PROGRAMS = [
     script("sockets"),
     script("standard_input", stdin=LINES),
     script("subprocesses"),
+    script("threads_race", same=False),
+    script("threads_waiting", same=False),
     script("values"),
     Program("hostile", ("hostile/main.py",), "hostile"),
     Program("tls", ("tls/main.py",), "tls"),
