@@ -83,22 +83,36 @@ typedef struct {
 static watched_type watched[1024];
 static size_t watched_used;
 
-static destructor watched_was(PyTypeObject *type)
+static const watched_type *nearest_watched(PyTypeObject *type)
 {
     for (; type; type = type->tp_base) {
         size_t i = home((PyObject *)type);
         for (; watched[i & 1023].type; i++)
             if (watched[i & 1023].type == type)
-                return watched[i & 1023].was;
+                return &watched[i & 1023];
     }
     Py_FatalError("retroscope: a watched type is not known");
 }
 
+/* The object whose dealloc runs on this thread, and how far up its bases it has come: a C type's dealloc may call its
+ * base's, which is watched too. */
+static __thread struct {
+    PyObject *object;
+    PyTypeObject *type, *level;
+} dying;
+
 static void watched_dealloc(PyObject *object)
 {
-    destructor was = watched_was(Py_TYPE(object));
+    PyTypeObject *type = Py_TYPE(object);
+    int goes_on = dying.object == object && dying.type == type;
+    const watched_type *found = nearest_watched(goes_on ? dying.level->tp_base : type);
+    __typeof__(dying) outer = dying;
+    dying.object = object;
+    dying.type = type;
+    dying.level = found->type;
     forget(object);
-    was(object);
+    found->was(object);
+    dying = outer;
 }
 
 /* Instances of Python classes end in the dealloc of the nearest C type among the bases: that is watched. */
