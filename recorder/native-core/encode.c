@@ -33,23 +33,26 @@ int record_is_on(void)
     return attached;
 }
 
-void record_close(void)
-{
-    if (attached)
-        atomic_store(&producer.header->producer_state, RING_CLOSED);
-    attached = 0;
-}
 
 /* The consumer is gone or refuses: the program goes on unrecorded, and the user hears of it once. */
 static void give_up(void)
 {
-    static const char gone[] = "scope: the process that stores the recording is gone; the program goes on, "
-                               "unrecorded from here. The trace is good up to its last commit.\n";
+    static const char gone[] = "scope: the process that stores the recording is gone: what the program does is not "
+                               "recorded any more. The trace is good up to its last commit.\n";
     uint64_t refused = atomic_load(&producer.header->consumer_state) == RING_REFUSES;
     atomic_store(&producer.header->producer_state, RING_GAVE_UP);
     attached = 0;
     if (!refused && write(2, gone, sizeof gone - 1) < 0)
         return; /* nobody is left to tell */
+}
+
+void record_close(void)
+{
+    if (attached && ring_consumer_is_gone(&producer))
+        give_up();
+    if (attached)
+        atomic_store(&producer.header->producer_state, RING_CLOSED);
+    attached = 0;
 }
 
 void encode_set_pickler(PyObject *dumps)

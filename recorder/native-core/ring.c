@@ -2,12 +2,33 @@
 #include "ring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+/* The state letter of a process, and when it started, from /proc/PID/stat: 0 when there is no such process. */
+static char process_state(pid_t pid, uint64_t *started)
+{
+    char path[32], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    char *after_name = strrchr(text, ')'), letter = 0;
+    unsigned long long when = 0;
+    if (after_name)
+        sscanf(after_name + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &letter,
+               &when);
+    *started = when;
+    return letter;
+}
 
 int ring_map(ring *r, int fd)
 {
@@ -39,18 +60,24 @@ int ring_map(ring *r, int fd)
             return -1;
         }
     }
+    process_state((pid_t)atomic_load(&h->consumer_pid), &r->consumer_started);
     r->header = h;
     r->data = data;
     r->size = size;
     return 0;
 }
 
-/* The consumer holds its pid in the header; a zombie still answers kill(), but a launcher that died is
- * not our child, so its pid vanishes at once. */
-static int consumer_is_gone(const ring_header *h)
+/* A consumer that was killed stays as a zombie until its parent looks; its number may be another process's later. */
+bool ring_consumer_is_gone(const ring *r)
 {
-    pid_t pid = (pid_t)atomic_load_explicit(&h->consumer_pid, memory_order_relaxed);
-    return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+    pid_t pid = (pid_t)atomic_load_explicit(&r->header->consumer_pid, memory_order_relaxed);
+    uint64_t started;
+    if (pid <= 0)
+        return false;
+    char state = process_state(pid, &started);
+    if (state == 0)
+        return kill(pid, 0) < 0 && errno == ESRCH; /* without /proc this must do */
+    return state == 'Z' || state == 'X' || (r->consumer_started && started != r->consumer_started);
 }
 
 char *ring_reserve(ring *r, uint64_t head, uint64_t bytes)
@@ -62,7 +89,7 @@ char *ring_reserve(ring *r, uint64_t head, uint64_t bytes)
             return r->data + (head & (r->size - 1));
         if (atomic_load_explicit(&r->header->consumer_state, memory_order_acquire) == RING_REFUSES)
             return NULL;
-        if (waits % 64 == 63 && consumer_is_gone(r->header))
+        if (waits % 64 == 63 && ring_consumer_is_gone(r))
             return NULL;
         nanosleep(&pause, NULL);
     }

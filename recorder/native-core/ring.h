@@ -8,6 +8,7 @@
 #define RETROSCOPE_RING_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,7 @@ typedef struct {
     ring_header *header;
     char *data;          /* 2 * size bytes of address space */
     uint64_t size;
+    uint64_t consumer_started; /* by the system's clock ticks; 0: not known */
 } ring;
 
 /* Maps the ring behind `fd`; the descriptor may be closed afterwards. 0, or -1 with errno set. */
@@ -42,5 +44,8 @@ int ring_map(ring *r, int fd);
 /* Waits until `bytes` (at most size/2) can be written after `head`; returns where, or NULL when the
  * consumer is gone or refuses: recording is over then. */
 char *ring_reserve(ring *r, uint64_t head, uint64_t bytes);
+
+/* Is the process dead that takes the bytes? */
+bool ring_consumer_is_gone(const ring *r);
 
 #endif

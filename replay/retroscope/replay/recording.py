@@ -73,7 +73,16 @@ class Recording:
             return f"the process was killed by signal {self.process.number}"
         if self.process.ended == "running":
             return "the program is still running"
-        return "the end was not seen" if self.process.ended == "lost" else None
+        return "the end was not seen" if self.process.ended == "lost" else self._replaced
+
+    @cached_property
+    def _replaced(self) -> str | None:
+        """What says so when the program became another one: its recorder can only tell beforehand."""
+        note = next((note for note in self.process.notes if note.startswith("the program called exec")), None)
+        if note is None:
+            return None
+        *_, last = self._trace.records(self.process.id)
+        return note if last.kind != Kind.END else None
 
     @property
     def exit_status(self) -> int | None:

@@ -1,6 +1,6 @@
 """The operating system's calls: everything in `posix` but what only computes."""
 
-from retroscope.recorder.boundary.declare import RERUN, RESULT, Module, Type, adapt, output
+from retroscope.recorder.boundary.declare import RERUN, RESULT, Module, Policy, Type, adapt, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,6 +56,19 @@ def _decode_filled(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") ->
     return result
 
 
+def _note_new_program(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
+    """The interpreter is about to be replaced, if the system agrees: nothing of it can say so afterwards."""
+    import posix
+
+    path = args[0] if args else (kwargs or {}).get("path")
+    try:
+        if posix.access(path, posix.X_OK):
+            _core.note(f"the program called exec: what {path!r} does in its place is not recorded")
+    except (OSError, TypeError, ValueError):
+        pass  # the call itself will say what is wrong with the path
+    return True
+
+
 _COMPUTES = """
     fspath strerror major minor makedev register_at_fork WCOREDUMP WIFCONTINUED WIFSTOPPED WIFSIGNALED WIFEXITED
     WEXITSTATUS WTERMSIG WSTOPSIG _path_normpath _path_splitroot _path_splitroot_ex _inputhook waitstatus_to_exitcode
@@ -68,6 +81,8 @@ MODULES = [
         passing=_COMPUTES,
         special={
             "write": output(data=1, descriptor=0),
+            "execv": Policy("RESULT", when=_note_new_program),
+            "execve": Policy("RESULT", when=_note_new_program),
             "readv": adapt(_encode_filled, _decode_filled),
             "preadv": adapt(_encode_filled, _decode_filled),
         },

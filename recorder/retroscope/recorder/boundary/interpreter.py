@@ -35,6 +35,11 @@ MODULES = [
         functions=PASS,
         special={"getrefcount": RESULT, "getallocatedblocks": RESULT, "_debugmallocstats": RESULT},
     ),
-    Module("gc", functions=PASS, special={"collect": RERUN, "get_count": RESULT, "get_stats": RESULT}),
+    Module(
+        "gc",
+        functions=PASS,
+        special={"collect": RERUN, "get_count": RESULT, "get_stats": RESULT, "is_tracked": RESULT},
+    ),
     Module("_tracemalloc"),
+    Module("faulthandler"),
 ]
