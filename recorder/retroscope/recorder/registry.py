@@ -63,7 +63,7 @@ def _watch_imports(core: "Core", registry: Registry) -> None:
     def loaded(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
         module = args[0]
         spec = getattr(module, "__spec__", None)
-        name = getattr(spec, "name", None) or getattr(module, "__name__", "")  # _decimal calls itself decimal
+        name = str(getattr(spec, "name", None) or getattr(module, "__name__", ""))  # _decimal calls itself decimal
         registry.module_loaded(module, name)
         origin = getattr(spec, "origin", None)
         if not registry.is_listed(name, origin if origin != "built-in" else None):

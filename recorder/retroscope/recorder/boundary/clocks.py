@@ -7,7 +7,6 @@ from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import datetime
     from typing import Any
 
     from retroscope.recorder.annotations import Args, Core, Kwargs
@@ -38,15 +37,18 @@ def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     if zone == "utc":
         return kind(state, _utc())
     seconds, name = zone
-    import _datetime
+    datetime = _module()
+    return kind(state, datetime.timezone(datetime.timedelta(seconds=seconds), name))
 
-    return kind(state, _datetime.timezone(_datetime.timedelta(seconds=seconds), name))
+
+def _module() -> "Any":
+    import _datetime  # type: ignore[import-not-found]  # typeshed does not list it
+
+    return _datetime
 
 
-def _utc() -> "datetime.timezone":
-    import _datetime
-
-    return _datetime.timezone.utc
+def _utc() -> "Any":
+    return _module().timezone.utc
 
 
 def _base(kind: "Any", name: str) -> "Any":

@@ -60,7 +60,7 @@ def _note_new_program(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     """The interpreter is about to be replaced, if the system agrees: nothing of it can say so afterwards."""
     import posix
 
-    path = args[0] if args else (kwargs or {}).get("path")
+    path: Any = args[0] if args else (kwargs or {}).get("path")
     try:
         if posix.access(path, posix.X_OK):
             _core.note(f"the program called exec: what {path!r} does in its place is not recorded")
