@@ -30,14 +30,33 @@ static bool is_finalizing(void)
 #endif
 }
 
+static __thread bool without_turn; /* this thread is inside a call that blocks */
+
+bool threads_without_turn(void)
+{
+    return without_turn;
+}
+
+void threads_give_turn(void)
+{
+    turn_give();
+    without_turn = true;
+}
+
+void threads_take_turn(void)
+{
+    turn_take();
+    without_turn = false;
+}
+
 PyObject *threads_call_blocking(boundary_entry *entry, const boundary_call *call)
 {
     if (!turn_is_shared || !may_block(entry, call) || is_finalizing())
         return entry->original(entry, call);
-    turn_give();
+    threads_give_turn();
     PyObject *result = entry->original(entry, call);
     PyObject *error = result ? NULL : error_take();
-    turn_take();
+    threads_take_turn();
     if (error)
         error_put_back(error);
     return result;

@@ -184,6 +184,12 @@ static PyObject *original_getter(boundary_entry *entry, const boundary_call *cal
     return entry->was.getset->get(call->self, entry->was.getset->closure);
 }
 
+static PyObject *original_setter(boundary_entry *entry, const boundary_call *call)
+{
+    int failed = entry->was.getset->set(call->self, call->nargs ? call->args[0] : NULL, entry->was.getset->closure);
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
 static PyObject *original_function(boundary_entry *entry, const boundary_call *call)
 {
     Py_ssize_t named = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
@@ -484,6 +490,35 @@ static int patch_getset(boundary_entry *entry, PyGetSetDescrObject *getset)
     return 0;
 }
 
+static PyObject *unpatched_getter(PyObject *self, void *closure)
+{
+    const boundary_entry *entry = closure;
+    return entry->was.getset->get(self, entry->was.getset->closure);
+}
+
+static int patched_setter(PyObject *self, PyObject *value, void *closure)
+{
+    const boundary_call call = {self, &value, value != NULL, NULL};
+    PyObject *result = boundary_dispatch(closure, &call);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+/* Setting an attribute, by the name "attribute=". */
+static int patch_setter(boundary_entry *entry, PyGetSetDescrObject *getset)
+{
+    entry->was.getset = getset->d_getset;
+    entry->original = original_setter;
+    entry->type = PyDescr_TYPE(getset);
+    entry->getset = *getset->d_getset;
+    entry->getset.get = unpatched_getter;
+    entry->getset.set = patched_setter;
+    entry->getset.closure = entry;
+    getset->d_getset = &entry->getset;
+    PyType_Modified(PyDescr_TYPE(getset));
+    return 0;
+}
+
 /* A Python function that is a method of `type` becomes a C method of the same name. */
 static int patch_python(boundary_entry *entry, PyTypeObject *type, PyObject *function, const char *name)
 {
@@ -504,6 +539,8 @@ static int patch_target(boundary_entry *entry, PyObject *target, PyObject *owner
         return patch_function(entry, (PyCFunctionObject *)target);
     if (Py_IS_TYPE(target, &PyMethodDescr_Type) || Py_IS_TYPE(target, &PyClassMethodDescr_Type))
         return patch_method(entry, (PyMethodDescrObject *)target);
+    if (Py_IS_TYPE(target, &PyGetSetDescr_Type) && strchr(slot, '='))
+        return patch_setter(entry, (PyGetSetDescrObject *)target);
     if (Py_IS_TYPE(target, &PyGetSetDescr_Type))
         return patch_getset(entry, (PyGetSetDescrObject *)target);
     if (PyFunction_Check(target) && PyType_Check(owner))
@@ -517,13 +554,14 @@ static int patch_target(boundary_entry *entry, PyObject *target, PyObject *owner
 static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"target", "owner", "attribute", "name", "policy", "index", "descriptor",
-                            "encode", "decode", "when", "wrap", "member", "blocking", NULL};
-    PyObject *target, *owner, *name, *encode = NULL, *decode = NULL, *when = NULL, *wrap = NULL, *member = NULL;
+                            "encode", "decode", "when", "wrap", "member", "blocking", "changes", NULL};
+    PyObject *target, *owner, *name, *encode = NULL, *decode = NULL, *when = NULL, *wrap = NULL, *member = NULL,
+             *changes = NULL;
     const char *attribute;
     int policy, blocking = BLOCKS_NEVER;
     Py_ssize_t index = 0, descriptor = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsUi|nnOOOOO!i", names, &target, &owner, &attribute, &name, &policy,
-                                     &index, &descriptor, &encode, &decode, &when, &wrap, &PyMemberDescr_Type, &member, &blocking))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsUi|nnOOOOO!iO!", names, &target, &owner, &attribute, &name, &policy,
+                                     &index, &descriptor, &encode, &decode, &when, &wrap, &PyMemberDescr_Type, &member, &blocking, &PyTuple_Type, &changes))
         return NULL;
     if (used > TRAMPOLINES - 1)
         return PyErr_Format(PyExc_RuntimeError, "more than %d callables at the boundary", TRAMPOLINES);
@@ -541,6 +579,8 @@ static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     entry->when = Py_XNewRef(when);
     entry->wrap = Py_XNewRef(wrap);
     entry->member = member ? ((PyMemberDescrObject *)member)->d_member : NULL;
+    for (Py_ssize_t i = 0; changes && i < PyTuple_GET_SIZE(changes) && i < BOUNDARY_CHANGES; i++)
+        entry->changes[i] = ((PyMemberDescrObject *)PyTuple_GET_ITEM(changes, i))->d_member;
     entries[used++] = entry; /* the slot functions look it up from now on */
     if (patch_target(entry, target, owner, attribute) < 0) {
         used--;
@@ -560,7 +600,7 @@ static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
 static PyMethodDef functions[] = {
     {"patch", (PyCFunction)(void (*)(void))patch, METH_VARARGS | METH_KEYWORDS,
      "patch(target, owner, attribute, name, policy, index=0, descriptor=0, encode, decode, when, wrap, member,\n"
-     "blocking=0) -> int\n"
+     "blocking=0, changes) -> int\n"
      "Puts a callable or attribute behind the boundary, in place; returns its index in the stream."},
     {0},
 };
@@ -568,7 +608,7 @@ static PyMethodDef functions[] = {
 int boundary_register(PyObject *module)
 {
     static const struct { const char *name; int value; } policies[] = {
-        {"RESULT", POLICY_RESULT}, {"OUTPUT", POLICY_OUTPUT}, {"BUFFER", POLICY_BUFFER}, {"RERUN", POLICY_RERUN},
+        {"RESULT", POLICY_RESULT}, {"OUTPUT", POLICY_OUTPUT}, {"BUFFER", POLICY_BUFFER}, {"RERUN", POLICY_RERUN}, {"KEEP", POLICY_KEEP},
         {"ADAPT", POLICY_ADAPT}, {"SOURCE", POLICY_SOURCE}, {"HOOK", POLICY_HOOK}, {"THREAD", POLICY_THREAD},
         {"BLOCKS_ALWAYS", BLOCKS_ALWAYS}, {"BLOCKS_READ", BLOCKS_READ}, {"BLOCKS_WRITE", BLOCKS_WRITE},
         {"BLOCKS_SELF_READ", BLOCKS_SELF_READ}, {"BLOCKS_SELF_WRITE", BLOCKS_SELF_WRITE},

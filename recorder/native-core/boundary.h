@@ -15,6 +15,7 @@ enum boundary_policy {
     POLICY_OUTPUT,  /* like RESULT; the data argument is output when the descriptor is 1 or 2 */
     POLICY_BUFFER,  /* like RESULT; fills argument `index` with as many bytes as the result says */
     POLICY_RERUN,   /* runs in replay too; the recorded outcome wins */
+    POLICY_KEEP,    /* runs in replay too, and its result stands; where it raised at once, only the exception comes back */
     POLICY_ADAPT,   /* like RESULT, through the registry's own encode and decode functions */
     POLICY_SOURCE,  /* like ADAPT; the record is a SOURCE record */
     POLICY_THREAD,  /* threads.h: `index` says which operation */
@@ -30,6 +31,8 @@ enum boundary_blocking {
 };
 
 typedef struct boundary_entry boundary_entry;
+
+#define BOUNDARY_CHANGES 3
 
 typedef PyObject *(*boundary_original)(boundary_entry *, const boundary_call *);
 
@@ -54,6 +57,7 @@ struct boundary_entry {
     PyObject *when;              /* (self, args, kwargs) -> does this call cross? NULL: always; owned */
     PyObject *wrap;              /* (call, self, args, kwargs): stands for the call when it is due; owned */
     PyMemberDef *member;         /* wrap is due when this member of self is not None; NULL: when argument `index` is; index -1: always */
+    PyMemberDef *changes[BOUNDARY_CHANGES]; /* members of self that a call may change: objects and longs */
     Py_ssize_t index;            /* BUFFER: the buffer argument; OUTPUT: the data argument; wrap: see above */
     Py_ssize_t descriptor;       /* OUTPUT: argument that is the descriptor, -1: self is a FileIO */
     enum boundary_policy policy;

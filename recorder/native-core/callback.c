@@ -1,22 +1,40 @@
 #include "callback.h"
+#include "entering.h"
 #include "errors.h"
 #include "frames.h"
-#include "handle.h"
-#include "reference.h"
 #include "replay.h"
+#include "threads.h"
 #include "turn.h"
 
-#include <string.h>
+#include <structmember.h>
 
 /* --- watching ------------------------------------------------------------------------------------- */
 
 static __thread callback_scope *current; /* the call whose original runs hidden on this thread */
 static unsigned watching;                /* scopes that watch, of all threads */
 
+bool callback_reporting;
+PyObject *callback_reporter;
+
 static PyObject *entered(PyThreadState *thread, frame *f, int throwing);
+static void read_members(const callback_scope *scope, member_value *values);
+static void record_changes(callback_scope *scope);
+
+/* While originals run, what they tell sys.unraisablehook comes to us first. */
+static void exchange_unraisable_hook(callback_scope *scope, int on)
+{
+    if (on && callback_reporting) {
+        scope->unraisable_hook = Py_XNewRef(PySys_GetObject("unraisablehook"));
+        PySys_SetObject("unraisablehook", callback_reporter);
+    } else if (!on && scope->unraisable_hook) {
+        PySys_SetObject("unraisablehook", scope->unraisable_hook);
+        Py_CLEAR(scope->unraisable_hook);
+    }
+}
 
 static void watch(callback_scope *scope, int on)
 {
+    exchange_unraisable_hook(scope, on);
     if (!scope->watched)
         return;
     watching += on ? 1u : -1u;
@@ -27,7 +45,9 @@ void callback_watch(callback_scope *scope, boundary_entry *entry, const boundary
 {
     /* Other threads run while a call blocks: they must not run under the hook. */
     bool watched = !entry->is_python && !(entry->blocking && turn_is_shared);
-    *scope = (callback_scope){current, entry, *call, digest, watched};
+    *scope = (callback_scope){current, entry, *call, digest, watched, NULL, {{0}}};
+    if (entry->changes[0])
+        read_members(scope, scope->before);
     current = scope;
     watch(scope, 1);
 }
@@ -36,107 +56,13 @@ void callback_unwatch(callback_scope *scope)
 {
     current = scope->outer;
     watch(scope, 0);
+    if (scope->entry->changes[0])
+        record_changes(scope);
 }
 
 void callback_done(callback_scope *scope)
 {
     Py_CLEAR(scope->call.outcomes);
-}
-
-/* --- what is being entered -------------------------------------------------------------------------- */
-
-/* How replay finds it: `object` itself is called, or its method `name`, or a new instance of it is made. Borrowed. */
-typedef struct {
-    PyObject *object, *name;
-    PyObject *instance;       /* the new instance, whose __init__ is being entered */
-    Py_ssize_t skip;          /* leading arguments that are not passed */
-} target;
-
-static PyObject *method_of(PyObject *object, PyObject *name)
-{
-    return _PyType_Lookup(Py_TYPE(object), name);
-}
-
-/* Is there a bound method of this function and object among the arguments? Borrowed. */
-static PyObject *bound_among(const boundary_call *call, PyObject *function, PyObject *self)
-{
-    Py_ssize_t n = call->nargs + (call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0);
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *method = call->args[i];
-        if (PyMethod_Check(method) && PyMethod_GET_FUNCTION(method) == function && PyMethod_GET_SELF(method) == self)
-            return method;
-    }
-    return NULL;
-}
-
-/* A function of a module. A method would need its object, and a copy is not the object. */
-static bool identify_global(PyObject *function, target *found)
-{
-    PyObject *qualname = ((PyFunctionObject *)function)->func_qualname;
-    PyObject *name = PyUnicode_FindChar(qualname, '.', 0, PyUnicode_GET_LENGTH(qualname), 1) < 0
-                         ? handle_global_name(function) : NULL;
-    *found = (target){function, NULL, NULL, 0};
-    Py_XDECREF(name);
-    return name != NULL;
-}
-
-static bool identify_function(const boundary_call *call, const frame_entry *entry, target *found)
-{
-    reference place;
-    PyObject *function = (PyObject *)entry->function, *name = entry->function->func_name;
-    PyObject *first = entry->code->co_argcount ? entry->locals[0] : NULL;
-    if (first && reference_find(call, first, &place) && method_of(first, name) == function)
-        *found = (target){first, name, NULL, 1};
-    else if (reference_find(call, function, &place))
-        *found = (target){function, NULL, NULL, 0};
-    else if (first && (found->object = bound_among(call, function, first)))
-        *found = (target){found->object, NULL, NULL, 1};
-    else if (first && strcmp(PyUnicode_AsUTF8(name), "__init__") == 0 && method_of(first, name) == function &&
-             reference_find(call, (PyObject *)Py_TYPE(first), &place))
-        *found = (target){(PyObject *)Py_TYPE(first), NULL, first, 1};
-    else
-        return identify_global(function, found);
-    return true;
-}
-
-static bool identify(const boundary_call *call, const frame_entry *entry, int throwing, target *found)
-{
-    static PyObject *next;
-    reference place;
-    if (!next && !(next = PyUnicode_InternFromString("__next__")))
-        return false;
-    if (entry->function)
-        return identify_function(call, entry, found);
-    if (!entry->generator || throwing || (entry->sent && entry->sent != Py_None) ||
-        !reference_find(call, entry->generator, &place))
-        return false;
-    *found = (target){entry->generator, next, NULL, 0};
-    return true;
-}
-
-/* The arguments of a function that is about to begin, without the first `skip`: (args, kwargs or None). */
-static PyObject *arguments(const frame_entry *entry, Py_ssize_t skip)
-{
-    PyCodeObject *code = entry->code;
-    Py_ssize_t positional = code->co_argcount, named = code->co_kwonlyargcount, at = positional + named;
-    bool star = code->co_flags & CO_VARARGS, stars = code->co_flags & CO_VARKEYWORDS;
-    PyObject *rest = star ? entry->locals[at] : NULL;
-    Py_ssize_t nrest = rest ? PyTuple_GET_SIZE(rest) : 0;
-    PyObject *args = PyTuple_New(positional - skip + nrest);
-    PyObject *kwargs = stars ? PyDict_Copy(entry->locals[at + star]) : PyDict_New();
-    for (Py_ssize_t i = skip; args && i < positional; i++)
-        PyTuple_SET_ITEM(args, i - skip, Py_NewRef(entry->locals[i]));
-    for (Py_ssize_t i = 0; args && i < nrest; i++)
-        PyTuple_SET_ITEM(args, positional - skip + i, Py_NewRef(PyTuple_GET_ITEM(rest, i)));
-    PyObject *names = named ? PyCode_GetVarnames(code) : NULL;
-    for (Py_ssize_t i = positional; names && kwargs && i < positional + named; i++)
-        if (PyDict_SetItem(kwargs, PyTuple_GET_ITEM(names, i), entry->locals[i]) < 0)
-            Py_CLEAR(kwargs);
-    PyObject *both = args && kwargs ? PyTuple_Pack(2, args, PyDict_GET_SIZE(kwargs) ? kwargs : Py_None) : NULL;
-    Py_XDECREF(names);
-    Py_XDECREF(args);
-    Py_XDECREF(kwargs);
-    return both;
 }
 
 /* --- recording ------------------------------------------------------------------------------------------ */
@@ -148,13 +74,13 @@ static int make_outcomes(callback_scope *scope)
     return scope->call.outcomes ? 0 : -1;
 }
 
-static int write_callback(callback_scope *scope, PyObject *value)
+static int write_callback(callback_scope *scope, PyObject *value, const boundary_call *call)
 {
     record_writer w;
     unsigned flags = PyThreadState_Get()->tracing ? FLAG_UNTRACED : 0;
     record_begin(&w, scope->entry->id, KIND_CALLBACK, flags, scope->digest);
     w.plain = 1;
-    encode_value(&w, value, &scope->call);
+    encode_value(&w, value, call);
     return record_end(&w);
 }
 
@@ -181,15 +107,15 @@ static void note_lost(callback_scope *scope, const frame_entry *entry)
 /* 1 with *instance (borrowed or NULL) when the record says what runs now; 0 when replay cannot know. */
 static int record_entry(callback_scope *scope, const frame_entry *entry, int throwing, PyObject **instance)
 {
-    target found = {0};
+    entering_target found = {0};
     PyObject *both = NULL, *value = NULL;
-    int failed = make_outcomes(scope) < 0 || !identify(&scope->call, entry, throwing, &found);
+    int failed = make_outcomes(scope) < 0 || !entering_identify(&scope->call, entry, throwing, &found);
     if (!failed) {
-        both = entry->function ? arguments(entry, found.skip) : Py_BuildValue("(()O)", Py_None);
+        both = entry->function ? entering_arguments(entry, found.skip) : Py_BuildValue("(()O)", Py_None);
         value = both ? PyTuple_Pack(4, found.object, found.name ? found.name : Py_None, PyTuple_GET_ITEM(both, 0),
                                     PyTuple_GET_ITEM(both, 1))
                      : NULL;
-        failed = !value || write_callback(scope, value) < 0;
+        failed = !value || write_callback(scope, value, &scope->call) < 0;
     }
     Py_XDECREF(both);
     Py_XDECREF(value);
@@ -218,38 +144,151 @@ static void record_return(callback_scope *scope)
         PyErr_Clear(); /* twelve bytes of fixed form cannot fail to encode */
 }
 
+/* From inside an original back into the program, and back: other threads may have the turn now. */
+typedef struct {
+    callback_scope *scope;
+    int hidden;
+    bool without_turn;
+} suspension;
+
+static void suspend(suspension *s, callback_scope *scope)
+{
+    *s = (suspension){scope, core_hidden, threads_without_turn()};
+    current = NULL;
+    watch(scope, 0);
+    if (s->without_turn)
+        threads_take_turn();
+}
+
+static void go_on(const suspension *s)
+{
+    if (s->without_turn)
+        threads_give_turn();
+    core_hidden = s->hidden;
+    current = s->scope;
+    watch(s->scope, 1);
+}
+
 static PyObject *entered(PyThreadState *thread, frame *f, int throwing)
 {
+    suspension s;
     callback_scope *scope = current;
     if (!scope || core_mode != MODE_RECORD)
         return frames_evaluate(thread, f, throwing);
-    int hidden = core_hidden;
     PyObject *pending = throwing ? error_take() : NULL, *instance = NULL;
-    current = NULL;
-    watch(scope, 0);
+    suspend(&s, scope);
     frame_entry entry = frames_entry(f);
     int recorded = record_entry(scope, &entry, throwing, &instance);
     Py_XINCREF(instance);
     if (pending)
         error_put_back(pending);
-    core_hidden = recorded ? 0 : hidden;
+    core_hidden = recorded ? 0 : s.hidden;
     PyObject *result = frames_evaluate(thread, f, throwing);
     if (recorded && core_mode == MODE_RECORD) {
         keep_outcome(scope, result && instance ? instance : result);
         record_return(scope);
     }
     Py_XDECREF(instance);
-    core_hidden = hidden;
-    current = scope;
-    watch(scope, 1);
+    go_on(&s);
     return result;
+}
+
+PyObject *callback_record(int64_t target, callback_run run, PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    suspension s;
+    callback_scope *scope = current;
+    if (!scope || core_mode != MODE_RECORD)
+        return run(self, args, kwargs);
+    suspend(&s, scope);
+    PyObject *value = make_outcomes(scope) < 0
+                          ? NULL
+                          : Py_BuildValue("(LOOO)", (long long)target, Py_None, args, kwargs ? kwargs : Py_None);
+    core_hidden = 0;
+    PyObject *result = value && write_callback(scope, value, &scope->call) == 0 ? run(self, args, kwargs) : NULL;
+    if (value && core_mode == MODE_RECORD) {
+        keep_outcome(scope, result);
+        record_return(scope);
+    }
+    Py_XDECREF(value);
+    go_on(&s);
+    return result;
+}
+
+/* --- members that change -------------------------------------------------------------------------- */
+
+static void read_members(const callback_scope *scope, member_value *values)
+{
+    PyMemberDef *const *m = scope->entry->changes;
+    for (int i = 0; i < BOUNDARY_CHANGES; i++) {
+        const char *at = m[i] ? (char *)scope->call.self + m[i]->offset : NULL;
+        bool is_object = m[i] && m[i]->type == T_OBJECT;
+        values[i] = (member_value){m[i] && !is_object ? *(const long *)at : 0, is_object ? *(PyObject *const *)at : NULL};
+        Py_XINCREF(values[i].object);
+    }
+}
+
+static void note_change(callback_scope *scope, int i, PyObject *list)
+{
+    PyObject *value = PyMember_GetOne((char *)scope->call.self, scope->entry->changes[i]);
+    PyObject *pair = value ? Py_BuildValue("(iN)", i, value) : NULL;
+    if (!pair || PyList_Append(list, pair) < 0)
+        PyErr_Clear(); /* out of memory: the record of the change is left out, and replay will differ */
+    Py_XDECREF(pair);
+}
+
+/* Writes which of the members that the call may change did change. */
+static void record_changes(callback_scope *scope)
+{
+    member_value now[BOUNDARY_CHANGES];
+    PyObject *error = PyErr_Occurred() ? error_take() : NULL;
+    PyObject *list = PyList_New(0);
+    read_members(scope, now);
+    for (int i = 0; i < BOUNDARY_CHANGES; i++) {
+        if (list && (now[i].object != scope->before[i].object || now[i].number != scope->before[i].number))
+            note_change(scope, i, list);
+        Py_XDECREF(now[i].object);
+        Py_XDECREF(scope->before[i].object);
+    }
+    PyObject *args = list && PyList_GET_SIZE(list) ? PyList_AsTuple(list) : NULL;
+    PyObject *value = args ? Py_BuildValue("(iOOO)", CALLBACK_CHANGED, Py_None, args, Py_None) : NULL;
+    if (value && make_outcomes(scope) == 0 && write_callback(scope, value, NULL) == 0) {
+        keep_outcome(scope, Py_None);
+        record_return(scope);
+    }
+    Py_XDECREF(value);
+    Py_XDECREF(args);
+    Py_XDECREF(list);
+    if (error)
+        error_put_back(error);
+}
+
+/* In replay: args are pairs (which, value). */
+static PyObject *change_members(callback_scope *scope, PyObject *args)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+        int which;
+        PyObject *value;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(args, i), "iO", &which, &value))
+            return NULL;
+        if (which < 0 || which >= BOUNDARY_CHANGES || !scope->entry->changes[which])
+            replay_diverged("the record of a change by %U is damaged", scope->entry->name);
+        PyMemberDef member = *scope->entry->changes[which];
+        member.flags = 0;
+        if (PyMember_SetOne((char *)scope->call.self, &member, value) < 0)
+            return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 /* --- replay ----------------------------------------------------------------------------------------------- */
 
 /* Calls what a CALLBACK record says: a new reference, or NULL with an exception. */
-static PyObject *call_target(PyObject *object, PyObject *name, PyObject *args, PyObject *kwargs)
+static PyObject *call_target(callback_scope *scope, PyObject *object, PyObject *name, PyObject *args, PyObject *kwargs)
 {
+    if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_CHANGED)
+        return change_members(scope, args);
+    if (PyLong_CheckExact(object))
+        return numbered_replay(object, args, kwargs);
     if (name == Py_None)
         return PyObject_Call(object, args, kwargs);
     if (PyIter_Check(object) && PyUnicode_CompareWithASCIIString(name, "__next__") == 0) {
@@ -295,7 +334,7 @@ static void run_recorded(callback_scope *scope, const record_view *record)
     stream_take();
     if (untraced)
         PyThreadState_EnterTracing(PyThreadState_Get());
-    PyObject *result = call_target(PyTuple_GET_ITEM(value, 0), PyTuple_GET_ITEM(value, 1), PyTuple_GET_ITEM(value, 2),
+    PyObject *result = call_target(scope, PyTuple_GET_ITEM(value, 0), PyTuple_GET_ITEM(value, 1), PyTuple_GET_ITEM(value, 2),
                                    kwargs == Py_None ? NULL : kwargs);
     if (untraced)
         PyThreadState_LeaveTracing(PyThreadState_Get());

@@ -10,6 +10,15 @@
 #include "boundary.h"
 #include "decode.h"
 
+/* Targets of CALLBACK records that are numbers; 0 and above: callbacks made by core.callback(). */
+#define CALLBACK_UNRAISABLE (-1) /* an exception is told to sys.unraisablehook */
+#define CALLBACK_CHANGED (-2)    /* members of self have changed */
+
+typedef struct {
+    long number;
+    PyObject *object;       /* owned */
+} member_value;
+
 /* One call of an original, on the C stack of the thread that makes it. */
 typedef struct callback_scope {
     struct callback_scope *outer;
@@ -17,6 +26,8 @@ typedef struct callback_scope {
     boundary_call call;     /* with the outcomes of its callbacks; owned */
     uint32_t digest;
     bool watched;
+    PyObject *unraisable_hook; /* the program's, while ours stands in its place; owned */
+    member_value before[BOUNDARY_CHANGES]; /* of the members that the call may change */
 } callback_scope;
 
 /* Around an original that runs hidden, while recording. */
@@ -29,5 +40,17 @@ void callback_replay(callback_scope *scope);
 
 /* Lets the outcomes go. */
 void callback_done(callback_scope *scope);
+
+/* Runs `run(self, args, kwargs)` as part of the program; from inside an original, between the records of a callback
+ * with this number. */
+typedef PyObject *(*callback_run)(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *callback_record(int64_t target, callback_run run, PyObject *self, PyObject *args, PyObject *kwargs);
+
+/* In replay: the callback with a number. */
+PyObject *numbered_replay(PyObject *target, PyObject *args, PyObject *kwargs);
+
+/* Originals tell sys.unraisablehook of exceptions in callbacks; what stands for the hook meanwhile. */
+extern bool callback_reporting;
+extern PyObject *callback_reporter;
 
 #endif

@@ -25,6 +25,7 @@ int scan_register(PyObject *module);
 int control_register(PyObject *module);
 int startup_register(PyObject *module);
 int hidden_register(PyObject *module);
+int callback_register(PyObject *module);
 int boundary_register(PyObject *module);
 int threads_register(PyObject *module);
 int identity_register(PyObject *module);

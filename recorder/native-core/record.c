@@ -145,10 +145,10 @@ PyObject *record_call(boundary_entry *entry, const boundary_call *call)
 {
     callback_scope scope;
     uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
-    if (entry->policy == POLICY_RERUN) {
+    if (entry->policy == POLICY_RERUN || entry->policy == POLICY_KEEP) {
         PyObject *result = run_original(entry, call);
         if (core_mode == MODE_RECORD)
-            record_outcome(entry, call, result, digest);
+            record_outcome(entry, call, result && entry->policy == POLICY_KEEP ? Py_None : result, digest);
         return result;
     }
     callback_watch(&scope, entry, call, digest);

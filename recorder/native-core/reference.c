@@ -2,6 +2,7 @@
 #include "reference.h"
 
 #include <internal/pycore_interp.h>
+#include <structmember.h>
 
 #define MOST_LOOKED_AT 256 /* items: a search must not make callbacks over long lists quadratic */
 
@@ -56,15 +57,28 @@ static int find_root(const boundary_call *call, PyObject *object, reference *fou
     return 0;
 }
 
-/* The item of a list, a tuple or a dict, borrowed; NULL behind its end, and for everything else. */
+/* The C member of an object, borrowed; NULL behind the last one. */
+static PyObject *member_of(PyObject *object, Py_ssize_t index)
+{
+    for (PyTypeObject *type = Py_TYPE(object); type; type = type->tp_base)
+        for (PyMemberDef *m = type->tp_members; m && m->name; m++) {
+            if ((m->type == T_OBJECT || m->type == T_OBJECT_EX) && index-- == 0) {
+                PyObject *value = *(PyObject **)((char *)object + m->offset);
+                return value ? value : Py_None;
+            }
+        }
+    return NULL;
+}
+
+/* The item of a list, a tuple or a dict, or the member of something else, borrowed; NULL behind its end. */
 static PyObject *item_of(PyObject *container, Py_ssize_t index)
 {
+    if (!PyList_CheckExact(container) && !PyTuple_CheckExact(container) && !PyDict_CheckExact(container))
+        return member_of(container, index);
     if (PyList_CheckExact(container))
         return index < PyList_GET_SIZE(container) ? PyList_GET_ITEM(container, index) : NULL;
     if (PyTuple_CheckExact(container))
         return index < PyTuple_GET_SIZE(container) ? PyTuple_GET_ITEM(container, index) : NULL;
-    if (!PyDict_CheckExact(container))
-        return NULL;
     PyObject *key, *value = NULL;
     Py_ssize_t at = 0;
     while (index >= 0 && PyDict_Next(container, &at, &key, &value))
@@ -77,8 +91,7 @@ static uint32_t hint;
 
 static int find_in(PyObject *container, PyObject *object, uint32_t depth, reference *found, int *left)
 {
-    if (depth == REFERENCE_STEPS || (!PyList_CheckExact(container) && !PyTuple_CheckExact(container) &&
-                                     !PyDict_CheckExact(container)))
+    if (depth == REFERENCE_STEPS || container == Py_None)
         return 0;
     Py_ssize_t first = depth == 1 && PyList_CheckExact(container) && hint < PyList_GET_SIZE(container) ? hint : 0;
     PyObject *item;
@@ -100,6 +113,8 @@ static int find_item(const boundary_call *call, PyObject *object, reference *fou
 {
     int left = MOST_LOOKED_AT;
     Py_ssize_t n = argument_count(call);
+    if (call->self && find_in(call->self, object, 1, found, &left))
+        return found->steps[0] = 0, 1;
     for (int again = 0; again < 2; again++) {
         for (Py_ssize_t i = 0; i < n; i++)
             if (find_in(call->args[i], object, 1, found, &left))

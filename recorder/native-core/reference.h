@@ -5,12 +5,12 @@
 
 #include "encode.h"
 
-#define REFERENCE_STEPS 3
+#define REFERENCE_STEPS 4
 #define REFERENCE_OUTCOME 0x80000000u  /* in the first step: the number of a callback's outcome follows */
 #define REFERENCE_REGISTER 0x40000000u /* in the first step: which of the interpreter's lists of hooks */
 
 /* First step: 0 self, i the i-th argument, an outcome or a list of hooks; further steps: item of that list, tuple or
- * dict (its values). */
+ * dict (its values), or that one of the C members of an object of another type. */
 typedef struct {
     uint32_t length;
     uint32_t steps[REFERENCE_STEPS];

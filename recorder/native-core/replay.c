@@ -116,9 +116,20 @@ static PyObject *describe_exception(PyObject *error)
 {
     PyObject *args = ((PyBaseExceptionObject *)error)->args;
     PyObject *first = args && PyTuple_Check(args) && PyTuple_GET_SIZE(args) ? PyTuple_GET_ITEM(args, 0) : NULL;
-    if (!first || !PyUnicode_CheckExact(first))
-        return PyUnicode_FromFormat("<%s>", Py_TYPE(error)->tp_name);
-    return PyUnicode_FromFormat("<%s: %U>", Py_TYPE(error)->tp_name, first);
+    PyObject *text = PyUnicode_FromFormat("<%s", Py_TYPE(error)->tp_name);
+    if (first && PyUnicode_CheckExact(first))
+        PyUnicode_AppendAndDel(&text, PyUnicode_FromFormat(": %U", first));
+    PyObject *trace = PyException_GetTraceback(error);
+    PyTracebackObject *at = getenv("SCOPE_DEBUG") ? (PyTracebackObject *)trace : NULL;
+    for (; at; at = at->tb_next) {
+        PyCodeObject *code = PyFrame_GetCode(at->tb_frame);
+        PyUnicode_AppendAndDel(&text, PyUnicode_FromFormat("\n    raised in %U:%d %U", code->co_filename,
+                                                           PyCode_Addr2Line(code, at->tb_lasti), code->co_qualname));
+        Py_DECREF(code);
+    }
+    Py_XDECREF(trace);
+    PyUnicode_AppendAndDel(&text, PyUnicode_FromString(">"));
+    return text;
 }
 
 /* The arguments of a call as a person can read them: plain data by value, the rest by type. */
@@ -136,7 +147,7 @@ static PyObject *describe_arguments(const boundary_call *call)
                           : PyExceptionInstance_Check(value)  ? describe_exception(value)
                                                               : PyUnicode_FromFormat("<%s>", type->tp_name);
         Py_XDECREF(copy);
-        if (shown && PyUnicode_GET_LENGTH(shown) > 300)
+        if (shown && PyUnicode_GET_LENGTH(shown) > 300 && !PyExceptionInstance_Check(value))
             Py_SETREF(shown, PyUnicode_Substring(shown, 0, 300));
         PyUnicode_AppendAndDel(&text, PyUnicode_FromFormat("%s%V", i ? ", " : "", shown, "?"));
         Py_XDECREF(shown);
@@ -302,6 +313,14 @@ static PyObject *outcome(boundary_entry *entry, const boundary_call *call, const
     return value;
 }
 
+/* Is the next record the exception of this very call? */
+static int raises_at_once(boundary_entry *entry)
+{
+    record_view record;
+    peek(&record);
+    return record.callable == entry->id && record.kind == KIND_RAISED;
+}
+
 PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
 {
     record_view record;
@@ -309,15 +328,22 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
         return PyErr_Format(PyExc_RuntimeError, "%U reaches outside the recording: it cannot be called while looking",
                             entry->name);
     uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
-    if (entry->policy == POLICY_RERUN) {
-        PyObject *again = entry->original(entry, call);
-        Py_XDECREF(again);
-        PyErr_Clear();
+    PyObject *again = NULL, *error = NULL;
+    if (entry->policy == POLICY_RERUN || (entry->policy == POLICY_KEEP && !raises_at_once(entry))) {
+        again = entry->original(entry, call);
+        error = again ? NULL : error_take();
     }
     callback_scope scope = {.entry = entry, .call = *call, .digest = digest};
     callback_replay(&scope);
     expect(entry, digest, call, &record);
     PyObject *result = outcome(entry, &scope.call, &record);
+    if (result && entry->policy == POLICY_KEEP) {
+        if (!again)
+            replay_diverged("%U raised in replay, and did not in the recording (%S)", entry->name, error);
+        Py_SETREF(result, Py_NewRef(again));
+    }
+    Py_XDECREF(again);
+    Py_XDECREF(error);
     callback_done(&scope);
     collector_as_recorded();
     return result;

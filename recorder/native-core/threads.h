@@ -24,4 +24,9 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call);
 /* Runs the original of a call that may block: other threads may run meanwhile (recording). */
 PyObject *threads_call_blocking(boundary_entry *entry, const boundary_call *call);
 
+/* Has this thread given the turn up, inside such a call? What the call calls back must have it: take, run, give. */
+bool threads_without_turn(void);
+void threads_take_turn(void);
+void threads_give_turn(void);
+
 #endif

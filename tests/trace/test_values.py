@@ -145,7 +145,7 @@ def test_what_needs_types_is_described() -> None:
     assert repr(item) == "<item 1 of argument 2>"
     assert repr(decode_value(b"p" + u32(1) + u32(1 << 31 | 3))) == "<outcome 3 of its callbacks>"
     with pytest.raises(MalformedValue):
-        decode_value(b"p" + u32(4) + 4 * u32(0))
+        decode_value(b"p" + u32(5) + 5 * u32(0))
     assert repr(decode_value(sized(b"g", b"os:getcwd"))) == "<os:getcwd>"
     handle = decode_value(b"H" + sized(b"", b"_io.FileIO") + encode_value({"mode": "rb"}))
     assert isinstance(handle, Handle)

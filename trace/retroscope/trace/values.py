@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST_DEPTH = 400  # nesting, as in recorder/native-core/decode.c
-MOST_STEPS = 3  # of a reference, as in recorder/native-core/reference.h
+MOST_STEPS = 4  # of a reference, as in recorder/native-core/reference.h
 MOST_PICKLE_READ = 1 << 20  # bytes of a pickle that are looked through for names
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Policy, Type, adapt, always
+from retroscope.recorder.boundary.declare import KEEP, PASS, RERUN, RESULT, Module, Policy, Type, adapt, always
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,18 +27,34 @@ def _open_empty(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> No
     sys.modules["_sqlite3"].Connection.__init__(self, ":memory:", *args[1:7], **options)
 
 
+def _open(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
+    try:
+        call(self, *args, **(kwargs or {}))
+    except BaseException:
+        if _core.replaying():
+            _fail_to_open(self)
+        raise
+
+
+def _fail_to_open(connection: "Any") -> None:
+    """Leaves a connection as a failed __init__ does."""
+    connector = sys.modules["_sqlite3"]
+    try:
+        connector.Connection.__init__(connection, "/dev/null/no database")
+    except connector.OperationalError:
+        pass  # noqa: SIM105 - contextlib is a module of Python's own
+
+
 _STATE = ("description", "rowcount", "lastrowid")
 
 
-def _encode_executed(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    return (self.description, self.rowcount, self.lastrowid)
+def _set(name: str) -> Policy:
+    """Setting it may end or begin a transaction; what that calls back is in the record."""
 
+    def decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
+        setattr(self, name, args[0])
 
-def _decode_executed(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    members = sys.modules["_sqlite3"].Cursor.__dict__
-    for name, item in zip(_STATE, value):
-        _core.set_member(self, members[name], item)
-    return self
+    return adapt(None, decode)
 
 
 def _one_by_factory(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
@@ -61,7 +77,7 @@ def _all_by_factory(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") ->
 
 
 def _fetch(wrap: "Wrap") -> Policy:
-    return Policy("RESULT", wrap=wrap, member="row_factory")
+    return Policy("RESULT", wrap=wrap, member="row_factory", changes=("rowcount",))
 
 
 def _through_cursor(name: str) -> Policy:
@@ -74,6 +90,50 @@ def _through_cursor(name: str) -> Policy:
     return always(wrap)
 
 
+# --- callbacks: sqlite keeps them, and calls them while a statement runs
+
+_METHODS = ("step", "inverse", "value", "finalize")
+_aggregating: "dict[int, Any]" = {}  # what stands for the aggregates that are not finalized yet, by number
+_aggregates = 0
+
+
+def _kept(index: int, name: str, *, policy: str = "RERUN", made: "Any" = None) -> Policy:
+    """A callable that takes a callback as argument `index` or `name`: a numbered one is kept in its place."""
+
+    def wrap(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+        given, named = list(args), dict(kwargs or {})
+        if len(given) > index and callable(given[index]):
+            given[index] = _core.callback(given[index], made)
+        elif callable(named.get(name)):
+            named[name] = _core.callback(named[name], made)
+        return call(self, *given, **named)
+
+    return Policy(policy, wrap=wrap, index=-1)
+
+
+def _aggregate(instance: "Any") -> "Any":
+    """Stands for an aggregate: an object with the same methods, each a numbered callback."""
+    global _aggregates
+    _aggregates += 1
+    number, shell = _aggregates, type(sys.implementation)()
+
+    def over(result: "Any") -> "Any":
+        _aggregating.pop(number, None)
+        return result
+
+    for name in _METHODS:
+        method = getattr(instance, name, None)
+        if method is not None:
+            setattr(shell, name, _core.callback(method, over if name == "finalize" else None))
+    _aggregating[number] = shell
+    return shell
+
+
+def _report(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
+    call(self, *args, **(kwargs or {}))
+    _core.callbacks_report(args[0])
+
+
 def _encode_blob(blob: "Any") -> None:
     return None
 
@@ -83,38 +143,48 @@ def _make_blob(kind: type, value: "Any", self: "Any") -> "Any":
     return _core.allocate(kind)
 
 
-_executes = adapt(_encode_executed, _decode_executed)
+_executes = Policy("RESULT", changes=_STATE)
 
 MODULES = [
     Module(
         "_sqlite3",
         functions=PASS,
-        special={"enable_shared_cache": RESULT},
+        special={
+            "enable_shared_cache": RESULT,
+            "enable_callback_tracebacks": Policy("RERUN", wrap=_report, index=-1),
+            "register_converter": _kept(1, "callable"),
+            "register_adapter": _kept(1, "caster"),
+        },
         types=[
             Type(
                 "Connection",
                 special={
-                    "__init__": adapt(_opened, _open_empty),
-                    "close": RERUN,
+                    "__init__": adapt(_opened, _open_empty, wrap=_open, index=-1),
+                    "close": KEEP,
+                    "autocommit=": _set("autocommit"),
+                    "isolation_level=": _set("isolation_level"),
+                    "cursor": KEEP,
+                    "setlimit": RERUN,
                     "execute": _through_cursor("execute"),
                     "executemany": _through_cursor("executemany"),
                     "executescript": _through_cursor("executescript"),
                     "total_changes": RESULT,
                     "in_transaction": RESULT,
-                    "create_function": RERUN,
-                    "create_aggregate": RERUN,
-                    "create_window_function": RERUN,
-                    "create_collation": RERUN,
-                    "set_authorizer": RERUN,
-                    "set_progress_handler": RERUN,
-                    "set_trace_callback": RERUN,
+                    "create_function": _kept(2, "func"),
+                    "create_aggregate": _kept(2, "aggregate_class", made=_aggregate),
+                    "create_window_function": _kept(2, "aggregate_class", made=_aggregate),
+                    "create_collation": _kept(1, "callback"),
+                    "set_authorizer": _kept(0, "authorizer_callback"),
+                    "set_progress_handler": _kept(0, "progress_handler"),
+                    "set_trace_callback": _kept(0, "trace_callback"),
                 },
-                passing="cursor __enter__ iterdump __call__",
+                passing="__enter__ iterdump __call__",
             ),
             Type(
                 "Cursor",
                 methods=PASS,
                 special={
+                    "close": KEEP,
                     "execute": _executes,
                     "executemany": _executes,
                     "executescript": _executes,

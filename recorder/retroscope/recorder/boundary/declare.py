@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Policy:
     """How one callable crosses the boundary. `encode(result, self, args, kwargs)` makes a plain value,
     `decode(value, self, args, kwargs)` the result again; `when(self, args, kwargs)` says whether this call
-    crosses at all; `wrap(call, self, args, kwargs)` replaces it when argument `index` is given and not None."""
+    crosses at all; `wrap(call, self, args, kwargs)` replaces it when argument `index` is given and not None; `changes`
+    are members of self that a call may change."""
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Policy:
         wrap: "Wrap | None" = None,
         member: "str | None" = None,
         operation: "str | None" = None,
+        changes: "tuple[str, ...]" = (),
     ) -> None:
         self.kind = kind
         self.options: dict[str, Any] = {
@@ -44,10 +46,12 @@ class Policy:
         }  # fmt: skip
         self.member = member
         self.operation = operation
+        self.changes = changes
 
 
 RESULT = Policy("RESULT")
 RERUN = Policy("RERUN")
+KEEP = Policy("KEEP")
 PASS = None
 
 
@@ -171,6 +175,9 @@ def _apply_type(core: "Core", kind: Type, found: type, module: str) -> None:
             continue
         target = value.__func__ if isinstance(value, staticmethod) else value
         _patch(core, target, found, name, prefix + name, policy)
+    for name, policy in kind.special.items():  # "attribute=": setting it
+        if policy is not PASS and name.endswith("=") and name[:-1] in vars(found):
+            _patch(core, vars(found)[name[:-1]], found, name, prefix + name, policy)
     if kind.prints:
         core.address_prints(found)
     if kind.hashes:
@@ -183,6 +190,8 @@ def _patch(core: "Core", target: "Any", owner: "Any", attribute: str, name: str,
     options = dict(policy.options)
     if policy.member:
         options["member"] = vars(owner)[policy.member]
+    if policy.changes:
+        options["changes"] = tuple(vars(owner)[change] for change in policy.changes)
     if policy.operation:
         options["index"] = getattr(core, policy.operation)
     if name in BLOCKING:

@@ -1,0 +1,21 @@
+/* What of the program is being entered from inside a boundary call, in words that replay understands. */
+#ifndef RETROSCOPE_ENTERING_H
+#define RETROSCOPE_ENTERING_H
+
+#include "encode.h"
+#include "frames.h"
+
+/* How replay finds it: `object` itself is called, or its method `name`, or a new instance of it is made. Borrowed. */
+typedef struct {
+    PyObject *object, *name;
+    PyObject *instance;       /* the new instance, whose __init__ is being entered */
+    Py_ssize_t skip;          /* leading arguments that are not passed */
+} entering_target;
+
+/* False when replay could not find it. */
+bool entering_identify(const boundary_call *call, const frame_entry *entry, int throwing, entering_target *found);
+
+/* The arguments of a function that is about to begin, without the first `skip`: (args, kwargs or None). */
+PyObject *entering_arguments(const frame_entry *entry, Py_ssize_t skip);
+
+#endif
