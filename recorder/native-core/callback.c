@@ -104,24 +104,34 @@ static void note_lost(callback_scope *scope, const frame_entry *entry)
     Py_XDECREF(text);
 }
 
+/* (target, name, args, kwargs) of what is being entered, a new reference; NULL when replay could not find it. */
+static PyObject *entry_value(callback_scope *scope, const frame_entry *entry, int throwing, PyObject **instance)
+{
+    entering_target found = {0};
+    PyObject *warning = entering_warning(entry);
+    if (warning || PyErr_Occurred())
+        return warning ? Py_BuildValue("(iONO)", CALLBACK_WARNING, Py_None, warning, Py_None) : NULL;
+    if (!entering_identify(&scope->call, entry, throwing, &found))
+        return NULL;
+    PyObject *both = entry->function ? entering_arguments(entry, found.skip) : Py_BuildValue("(()O)", Py_None);
+    PyObject *value = both ? PyTuple_Pack(4, found.object, found.name ? found.name : Py_None, PyTuple_GET_ITEM(both, 0),
+                                          PyTuple_GET_ITEM(both, 1))
+                           : NULL;
+    Py_XDECREF(both);
+    *instance = found.instance;
+    return value;
+}
+
 /* 1 with *instance (borrowed or NULL) when the record says what runs now; 0 when replay cannot know. */
 static int record_entry(callback_scope *scope, const frame_entry *entry, int throwing, PyObject **instance)
 {
-    entering_target found = {0};
-    PyObject *both = NULL, *value = NULL;
-    int failed = make_outcomes(scope) < 0 || !entering_identify(&scope->call, entry, throwing, &found);
-    if (!failed) {
-        both = entry->function ? entering_arguments(entry, found.skip) : Py_BuildValue("(()O)", Py_None);
-        value = both ? PyTuple_Pack(4, found.object, found.name ? found.name : Py_None, PyTuple_GET_ITEM(both, 0),
-                                    PyTuple_GET_ITEM(both, 1))
-                     : NULL;
-        failed = !value || write_callback(scope, value, &scope->call) < 0;
-    }
-    Py_XDECREF(both);
+    if (entering_is_part_of_warning(entry))
+        return 0;
+    PyObject *value = make_outcomes(scope) < 0 ? NULL : entry_value(scope, entry, throwing, instance);
+    int failed = !value || write_callback(scope, value, &scope->call) < 0;
     Py_XDECREF(value);
     if (failed)
         note_lost(scope, entry);
-    *instance = found.instance;
     return !failed;
 }
 
@@ -287,6 +297,8 @@ static PyObject *call_target(callback_scope *scope, PyObject *object, PyObject *
 {
     if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_CHANGED)
         return change_members(scope, args);
+    if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_WARNING)
+        return entering_warn(args);
     if (PyLong_CheckExact(object))
         return numbered_replay(object, args, kwargs);
     if (name == Py_None)

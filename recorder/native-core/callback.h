@@ -13,6 +13,7 @@
 /* Targets of CALLBACK records that are numbers; 0 and above: callbacks made by core.callback(). */
 #define CALLBACK_UNRAISABLE (-1) /* an exception is told to sys.unraisablehook */
 #define CALLBACK_CHANGED (-2)    /* members of self have changed */
+#define CALLBACK_WARNING (-3)    /* a warning is shown: args are those of warnings.WarningMessage */
 
 typedef struct {
     long number;

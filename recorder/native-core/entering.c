@@ -91,3 +91,50 @@ PyObject *entering_arguments(const frame_entry *entry, Py_ssize_t skip)
     Py_XDECREF(kwargs);
     return both;
 }
+
+/* --- warnings ------------------------------------------------------------------------------------- */
+
+static bool is_function_of_warnings(const frame_entry *entry, const char *qualname)
+{
+    PyObject *module = entry->function ? entry->function->func_module : NULL;
+    return module && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "warnings") == 0 &&
+           PyUnicode_CompareWithASCIIString(entry->function->func_qualname, qualname) == 0;
+}
+
+bool entering_is_part_of_warning(const frame_entry *entry)
+{
+    return is_function_of_warnings(entry, "WarningMessage.__init__");
+}
+
+PyObject *entering_warning(const frame_entry *entry)
+{
+    static const char *const names[] = {"message", "category", "filename", "lineno", "file", "line", "source"};
+    enum { FIELDS = sizeof names / sizeof *names };
+    if (!is_function_of_warnings(entry, "_showwarnmsg") || entry->code->co_argcount != 1)
+        return NULL;
+    PyObject *args = PyTuple_New(FIELDS);
+    for (int i = 0; args && i < FIELDS; i++) {
+        PyObject *value = PyObject_GetAttrString(entry->locals[0], names[i]);
+        if (value)
+            PyTuple_SET_ITEM(args, i, value);
+        else
+            Py_CLEAR(args);
+    }
+    return args;
+}
+
+PyObject *entering_warn(PyObject *args)
+{
+    PyObject *warnings = PyImport_ImportModule("warnings");
+    PyObject *kind = warnings ? PyObject_GetAttrString(warnings, "WarningMessage") : NULL;
+    PyObject *show = kind ? PyObject_GetAttrString(warnings, "_showwarnmsg") : NULL;
+    core_hide();
+    PyObject *message = show ? PyObject_Call(kind, args, NULL) : NULL;
+    core_show();
+    PyObject *result = message ? PyObject_CallOneArg(show, message) : NULL;
+    Py_XDECREF(message);
+    Py_XDECREF(show);
+    Py_XDECREF(kind);
+    Py_XDECREF(warnings);
+    return result;
+}

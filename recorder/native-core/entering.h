@@ -18,4 +18,13 @@ bool entering_identify(const boundary_call *call, const frame_entry *entry, int 
 /* The arguments of a function that is about to begin, without the first `skip`: (args, kwargs or None). */
 PyObject *entering_arguments(const frame_entry *entry, Py_ssize_t skip);
 
+/* C code shows a warning by two calls: it makes a WarningMessage, and passes it to warnings._showwarnmsg(). */
+bool entering_is_part_of_warning(const frame_entry *entry);
+
+/* When _showwarnmsg() is being entered: the arguments of its message, a new reference. Else NULL without an exception. */
+PyObject *entering_warning(const frame_entry *entry);
+
+/* Shows a warning with these arguments, as C code does. */
+PyObject *entering_warn(PyObject *args);
+
 #endif
