@@ -271,8 +271,12 @@ def test_a_stray_print_cannot_break_the_protocol(tmp_path: Path) -> None:
     """Standard output belongs to the client alone: what else is written there goes to standard error."""
     shim = tmp_path / "shim.py"
     shim.write_text(
-        "import os, runpy, sys, threading\n"
-        "threading.Timer(0.3, lambda: (print('stray', flush=True), os.write(1, b'stray'))).start()\n"
+        "import os, runpy, threading, time\n"
+        "given = os.fstat(1)\n"
+        "def stray():\n"
+        "    while os.path.samestat(given, os.fstat(1)): time.sleep(0.01)  # until the adapter has taken it over\n"
+        "    print('stray', flush=True), os.write(1, b'stray')\n"
+        "threading.Thread(target=stray, daemon=True).start()\n"
         f"runpy.run_path({FAKE[1]!r}, run_name='__main__')\n"
     )
     with Adapter([FAKE[0], str(shim)]) as adapter:
