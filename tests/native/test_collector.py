@@ -226,5 +226,3 @@ def test_a_forked_child_has_the_interpreters_own_collector(tmp_path: Path) -> No
         "print(os.waitstatus_to_exitcode(os.wait()[1]))\n"
     )
     assert record(tmp_path / "trace.db", program) == "0\n"
-
-
