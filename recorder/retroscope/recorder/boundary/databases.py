@@ -39,10 +39,10 @@ def _open(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
 def _fail_to_open(connection: "Any") -> None:
     """Leaves a connection as a failed __init__ does."""
     connector = sys.modules["_sqlite3"]
-    try:
+    try:  # noqa: SIM105 - contextlib is a module of Python's own
         connector.Connection.__init__(connection, "/dev/null/no database")
     except connector.OperationalError:
-        pass  # noqa: SIM105 - contextlib is a module of Python's own
+        pass
 
 
 _STATE = ("description", "rowcount", "lastrowid")
