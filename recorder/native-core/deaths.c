@@ -42,6 +42,13 @@ static inline size_t home(const PyTypeObject *type)
     return (((uintptr_t)type >> 4) * 0x9E3779B97F4A7C15ull) >> 56;
 }
 
+static PyTypeObject *last_silent; /* many objects of one class come in a row */
+
+void deaths_begin(void)
+{
+    last_silent = NULL; /* it may be gone, and another type in its place */
+}
+
 static bool is_in_table(const PyTypeObject *type)
 {
     for (size_t i = home(type); silent[i % ENTRIES]; i++)
@@ -70,10 +77,15 @@ bool death_is_never_seen(PyTypeObject *type)
 
 static bool type_is_silent(PyTypeObject *type)
 {
+    if (type == last_silent)
+        return true;
+    PyTypeObject *asked = type;
     while (type->tp_dealloc == subtype_dealloc && type->tp_base)
         type = type->tp_base;
-    if (is_in_table(type))
+    if (is_in_table(type)) {
+        last_silent = asked;
         return true;
+    }
     if (PyType_FastSubclass(type, Py_TPFLAGS_BASE_EXC_SUBCLASS))
         return !(type->tp_flags & Py_TPFLAGS_HEAPTYPE); /* the interpreter's own exceptions */
     for (size_t i = 0; i < sizeof by_name / sizeof *by_name; i++)

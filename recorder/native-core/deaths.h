@@ -13,6 +13,9 @@ bool death_is_silent(PyObject *object);
 /* Plain data without references, which nobody can ever see die: numbers, strings, None. */
 bool death_is_never_seen(PyTypeObject *type);
 
+/* Before a number of questions between which nothing is freed. */
+void deaths_begin(void);
+
 /* Must be called once: 0, or -1 with an exception set. */
 int deaths_prepare(void);
 

@@ -49,6 +49,13 @@ static inline void gc_set_previous(PyGC_Head *head, const PyGC_Head *previous)
     head->_gc_prev = (head->_gc_prev & _PyGC_PREV_MASK_FINALIZED) | (uintptr_t)previous;
 }
 
+/* PyObject_IS_GC without a call. */
+static inline int gc_is_container(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return PyType_IS_GC(type) && (!type->tp_is_gc || type->tp_is_gc(object));
+}
+
 static inline int gc_is_tracked(PyObject *object)
 {
     return gc_head(object)->_gc_next != 0;

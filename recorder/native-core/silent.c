@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define MOST_NESTED 50 /* untracked tuples in one another */
-#define FEW 4000       /* survivors that are not worth a second look */
+#define FEW 20000      /* survivors that are not worth a second look */
 
 /* An object that might be garbage. */
 typedef struct {
@@ -58,7 +58,7 @@ static void restore_links(PyGC_Head *list)
 
 static inline candidate *as_candidate(PyObject *object)
 {
-    return PyObject_IS_GC(object) && gc_is_marked(object) ? &candidates[gc_number(object)] : NULL;
+    return gc_is_container(object) && gc_is_marked(object) ? &candidates[gc_number(object)] : NULL;
 }
 
 static inline void traverse(PyObject *object, visitproc visit, void *argument)
@@ -127,46 +127,65 @@ static void unite(uint32_t a, uint32_t b)
     candidates[b].piece = a;
 }
 
-typedef struct {
-    uint32_t number; /* the garbage whose references are looked at */
-    int depth;
+/* The garbage whose references are looked at. */
+static struct {
+    uint32_t number;
+    int depth;       /* of untracked containers in one another */
+    bool failed;     /* no memory */
+    PyObject *last;  /* what was referred to last: often the class, in every object of a row */
 } member;
 
-/* One reference of garbage: to more of the same piece, to what lives on, or to something that shows when it goes. */
-static int look_at(PyObject *referred, void *argument)
+/* One reference of garbage: to more of the same piece, to what shows when it goes, or to what lives on. That would live
+ * until the garbage is collected, so it does: it is kept alive until a real collection. Objects without references of
+ * their own matter only where a weak reference to them may come later. */
+static int look_at(PyObject *referred, void *Py_UNUSED(none))
 {
-    member *m = argument;
     PyTypeObject *type = Py_TYPE(referred);
-    bool silent = true;
-    if (death_is_never_seen(type))
+    bool silent = true, lives_on = true;
+    if (referred == member.last)
         return 0;
-    if (!PyObject_IS_GC(referred)) {
-        silent = PyType_Check(referred) || death_is_silent(referred);
+    if (!gc_is_container(referred)) {
+        if (death_is_never_seen(type) || PyType_Check(referred))
+            return 0;
+        silent = death_is_silent(referred);
+        lives_on = type->tp_weaklistoffset && (type != &PyCode_Type || Py_REFCNT(referred) > 1);
     } else if (gc_is_marked(referred)) {
-        if (candidates[gc_number(referred)].references <= 0)
-            unite(m->number, (uint32_t)gc_number(referred));
+        uint32_t number = (uint32_t)gc_number(referred);
+        lives_on = candidates[number].references > 0;
+        if (!lives_on)
+            unite(member.number, number);
     } else if (!gc_is_tracked(referred) && type != &PyFrame_Type) {
-        silent = (type == &PyTuple_Type || type == &PyDict_Type) && m->depth < MOST_NESTED;
-        m->depth++;
+        silent = (type == &PyTuple_Type || type == &PyDict_Type) && member.depth < MOST_NESTED;
+        lives_on = false;
+        member.depth++;
         if (silent)
-            traverse(referred, look_at, m);
-        m->depth--;
+            traverse(referred, look_at, NULL);
+        member.depth--;
     }
     if (!silent)
-        candidates[root_of(m->number)].references = SEEN;
+        candidates[root_of(member.number)].references = SEEN;
+    if (lives_on) {
+        member.last = referred;
+        member.failed = member.failed || !pins_add(referred);
+    }
     return 0;
 }
 
-static void find_pieces(void)
+/* False when there is no memory to keep alive what must outlive the garbage. */
+static bool find_pieces(void)
 {
+    member.last = NULL;
+    member.failed = false;
+    deaths_begin();
     for (uint32_t i = 0; i < candidates_used; i++) {
         if (candidates[i].references > 0)
             continue;
-        member m = {i, 0};
         if (!death_is_silent(object_of(i)))
             candidates[root_of(i)].references = SEEN;
-        traverse(object_of(i), look_at, &m);
+        member.number = i;
+        traverse(object_of(i), look_at, NULL);
     }
+    return !member.failed;
 }
 
 static inline bool is_to_go(uint32_t number)
@@ -174,46 +193,17 @@ static inline bool is_to_go(uint32_t number)
     return candidates[number].references <= 0 && candidates[root_of(number)].references == 0;
 }
 
-/* --- what must outlive it ----------------------------------------------------------------------------- */
-
-/* Garbage refers to it, so it would live until the garbage is collected: so it does, until a real collection.
- * Objects without references of their own matter only where a weak reference to them may come later. */
-static int keep_alive(PyObject *referred, void *failed)
-{
-    PyTypeObject *type = Py_TYPE(referred);
-    bool lives_on = true;
-    if (death_is_never_seen(type))
-        return 0;
-    if (!PyObject_IS_GC(referred)) {
-        bool is_shared = type != &PyCode_Type || Py_REFCNT(referred) > 1;
-        lives_on = !PyType_Check(referred) && type->tp_weaklistoffset && is_shared;
-    } else if (gc_is_marked(referred)) {
-        lives_on = candidates[gc_number(referred)].references > 0;
-    } else if (!gc_is_tracked(referred) && type != &PyFrame_Type) {
-        traverse(referred, keep_alive, failed);
-        lives_on = false;
-    }
-    if (lives_on && !pins_add(referred))
-        *(bool *)failed = true;
-    return 0;
-}
-
 static bool is_pinned_garbage(PyObject *pinned)
 {
-    return PyObject_IS_GC(pinned) && gc_is_marked(pinned) && is_to_go((uint32_t)gc_number(pinned));
+    return gc_is_container(pinned) && gc_is_marked(pinned) && is_to_go((uint32_t)gc_number(pinned));
 }
 
-/* Lists in `waiting` what is to go. False when there is no memory to keep alive what must outlive it. */
-static bool sentence(void)
+/* Lists in `waiting` what is to go. */
+static void sentence(void)
 {
-    bool failed = false;
-    for (uint32_t i = 0; i < candidates_used && !failed; i++) {
-        if (!is_to_go(i))
-            continue;
-        waiting[waiting_used++] = i;
-        traverse(object_of(i), keep_alive, &failed);
-    }
-    return !failed;
+    for (uint32_t i = 0; i < candidates_used; i++)
+        if (is_to_go(i))
+            waiting[waiting_used++] = i;
 }
 
 /* --- freeing ------------------------------------------------------------------------------------------ */
@@ -250,9 +240,8 @@ static enum silent_effect collect_lists(PyGC_Head **lists, size_t n, size_t youn
         young_to = i == young + young_lists - 1 ? candidates_used : young_to;
     }
     find_garbage(n > 1);
-    find_pieces();
-    if (!sentence())
-        waiting_used = 0;
+    if (find_pieces())
+        sentence();
     PyObject **unpinned = waiting_used ? malloc((pins_used() + 1) * sizeof *unpinned) : NULL;
     if (unpinned)
         pinned = pins_take(is_pinned_garbage, unpinned);
@@ -279,13 +268,12 @@ enum silent_effect silent_collect(gc_state *state, bool old_too)
 {
     PyGC_Head *young = gc_generation(state, 0);
     PyGC_Head *lists[] = {gc_generation(state, 2), &aside, young, gc_generation(state, 1)};
-    size_t enough = examined / 4 > FEW ? examined / 4 : FEW;
     size_t old = (size_t)(state->long_lived_total + state->long_lived_pending);
     enum silent_effect effect;
-    bool wide = unexamined > enough;
+    bool wide = unexamined > FEW && unexamined > (old + examined) / 4; /* CPython's own rule for full collections */
     if (!wide)
         effect = collect_lists(&young, 1, 0, 1);
-    else if (old_too && aside_length > 10 * FEW && aside_length > old / 4)
+    else if (old_too && aside_length > 2 * FEW && aside_length > old / 4)
         effect = collect_lists(lists, 4, 1, 2);
     else
         effect = collect_lists(lists + 1, 2, 0, 2);

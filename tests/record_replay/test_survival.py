@@ -294,7 +294,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "edited": lambda folder: [(folder / name).write_text("1/0\n") for name in ("program.py", "beside.py", "data.json")],
     "moved": lambda folder: folder.rename(folder.with_name("elsewhere")),
     "deleted": shutil.rmtree,
-    "unreadable": lambda folder: [path.chmod(0) for path in folder.iterdir() if path.is_file()],
+    "unreadable": lambda folder: subprocess.run(["chmod", "-R", "000", folder], check=True),
 }
 
 
