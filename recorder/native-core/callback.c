@@ -44,7 +44,7 @@ static void watch(callback_scope *scope, int on)
 void callback_watch(callback_scope *scope, boundary_entry *entry, const boundary_call *call, uint32_t digest)
 {
     /* Other threads run while a call blocks: they must not run under the hook. */
-    bool watched = !entry->is_python && !(entry->blocking && turn_is_shared);
+    bool watched = !(entry->is_python && entry->policy != POLICY_SOURCE) && !(entry->blocking && turn_is_shared);
     *scope = (callback_scope){current, entry, *call, digest, watched, NULL, {{0}}};
     if (entry->changes[0])
         read_members(scope, scope->before);
@@ -179,30 +179,6 @@ static void go_on(const suspension *s)
     watch(s->scope, 1);
 }
 
-static PyObject *entered(PyThreadState *thread, frame *f, int throwing)
-{
-    suspension s;
-    callback_scope *scope = current;
-    if (!scope || core_mode != MODE_RECORD)
-        return frames_evaluate(thread, f, throwing);
-    PyObject *pending = throwing ? error_take() : NULL, *instance = NULL;
-    suspend(&s, scope);
-    frame_entry entry = frames_entry(f);
-    int recorded = record_entry(scope, &entry, throwing, &instance);
-    Py_XINCREF(instance);
-    if (pending)
-        error_put_back(pending);
-    core_hidden = recorded ? 0 : s.hidden;
-    PyObject *result = frames_evaluate(thread, f, throwing);
-    if (recorded && core_mode == MODE_RECORD) {
-        keep_outcome(scope, result && instance ? instance : result);
-        record_return(scope);
-    }
-    Py_XDECREF(instance);
-    go_on(&s);
-    return result;
-}
-
 PyObject *callback_record(int64_t target, callback_run run, PyObject *self, PyObject *args, PyObject *kwargs)
 {
     suspension s;
@@ -220,6 +196,51 @@ PyObject *callback_record(int64_t target, callback_run run, PyObject *self, PyOb
         record_return(scope);
     }
     Py_XDECREF(value);
+    go_on(&s);
+    return result;
+}
+
+static PyObject *find_codec(PyObject *Py_UNUSED(none), PyObject *args, PyObject *Py_UNUSED(kwargs))
+{
+    return entering_find_codec(PyTuple_GET_ITEM(args, 0));
+}
+
+/* Finds the codec visibly first; what is being entered then finds it again, hidden, and without effect. */
+static void record_codec(const frame_entry *entry)
+{
+    PyObject *args = PyTuple_Pack(1, entry->locals[0]);
+    PyObject *done = args ? callback_record(CALLBACK_CODEC, find_codec, NULL, args, NULL) : NULL;
+    if (!done)
+        PyErr_Clear(); /* the lookup that is going on meets the same error */
+    Py_XDECREF(done);
+    Py_XDECREF(args);
+}
+
+static PyObject *entered(PyThreadState *thread, frame *f, int throwing)
+{
+    suspension s;
+    callback_scope *scope = current;
+    if (!scope || core_mode != MODE_RECORD)
+        return frames_evaluate(thread, f, throwing);
+    frame_entry entry = frames_entry(f);
+    if (scope->entry->is_python && !entering_from_compiler(&entry))
+        return frames_evaluate(thread, f, throwing);
+    PyObject *pending = throwing ? error_take() : NULL, *instance = NULL;
+    bool codec = entering_codec(&entry);
+    if (codec)
+        record_codec(&entry);
+    suspend(&s, scope);
+    int recorded = !codec && record_entry(scope, &entry, throwing, &instance);
+    Py_XINCREF(instance);
+    if (pending)
+        error_put_back(pending);
+    core_hidden = recorded ? 0 : s.hidden;
+    PyObject *result = frames_evaluate(thread, f, throwing);
+    if (recorded && core_mode == MODE_RECORD) {
+        keep_outcome(scope, result && instance ? instance : result);
+        record_return(scope);
+    }
+    Py_XDECREF(instance);
     go_on(&s);
     return result;
 }
@@ -299,6 +320,8 @@ static PyObject *call_target(callback_scope *scope, PyObject *object, PyObject *
         return change_members(scope, args);
     if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_WARNING)
         return entering_warn(args);
+    if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_CODEC)
+        return find_codec(NULL, args, NULL);
     if (PyLong_CheckExact(object))
         return numbered_replay(object, args, kwargs);
     if (name == Py_None)

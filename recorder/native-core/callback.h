@@ -14,6 +14,7 @@
 #define CALLBACK_UNRAISABLE (-1) /* an exception is told to sys.unraisablehook */
 #define CALLBACK_CHANGED (-2)    /* members of self have changed */
 #define CALLBACK_WARNING (-3)    /* a warning is shown: args are those of warnings.WarningMessage */
+#define CALLBACK_CODEC (-4)      /* a codec is looked up: args hold its name */
 
 typedef struct {
     long number;

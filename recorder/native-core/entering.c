@@ -92,25 +92,41 @@ PyObject *entering_arguments(const frame_entry *entry, Py_ssize_t skip)
     return both;
 }
 
-/* --- warnings ------------------------------------------------------------------------------------- */
+/* --- functions that C code of CPython's calls ---------------------------------------------------- */
 
-static bool is_function_of_warnings(const frame_entry *entry, const char *qualname)
+static bool is_function(const frame_entry *entry, const char *module, const char *qualname)
 {
-    PyObject *module = entry->function ? entry->function->func_module : NULL;
-    return module && PyUnicode_Check(module) && PyUnicode_CompareWithASCIIString(module, "warnings") == 0 &&
+    PyObject *home = entry->function ? entry->function->func_module : NULL;
+    return home && PyUnicode_Check(home) && PyUnicode_CompareWithASCIIString(home, module) == 0 &&
            PyUnicode_CompareWithASCIIString(entry->function->func_qualname, qualname) == 0;
 }
 
+bool entering_codec(const frame_entry *entry)
+{
+    return is_function(entry, "encodings", "search_function") && entry->code->co_argcount == 1;
+}
+
+PyObject *entering_find_codec(PyObject *name)
+{
+    const char *text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;
+    if (text)
+        PyCodec_KnownEncoding(text);
+    PyErr_Clear();
+    Py_RETURN_NONE;
+}
+
+/* --- warnings ------------------------------------------------------------------------------------- */
+
 bool entering_is_part_of_warning(const frame_entry *entry)
 {
-    return is_function_of_warnings(entry, "WarningMessage.__init__");
+    return is_function(entry, "warnings", "WarningMessage.__init__");
 }
 
 PyObject *entering_warning(const frame_entry *entry)
 {
     static const char *const names[] = {"message", "category", "filename", "lineno", "file", "line", "source"};
     enum { FIELDS = sizeof names / sizeof *names };
-    if (!is_function_of_warnings(entry, "_showwarnmsg") || entry->code->co_argcount != 1)
+    if (!is_function(entry, "warnings", "_showwarnmsg") || entry->code->co_argcount != 1)
         return NULL;
     PyObject *args = PyTuple_New(FIELDS);
     for (int i = 0; args && i < FIELDS; i++) {
@@ -137,4 +153,9 @@ PyObject *entering_warn(PyObject *args)
     Py_XDECREF(kind);
     Py_XDECREF(warnings);
     return result;
+}
+
+bool entering_from_compiler(const frame_entry *entry)
+{
+    return entering_codec(entry) || entering_is_part_of_warning(entry) || is_function(entry, "warnings", "_showwarnmsg");
 }

@@ -18,6 +18,16 @@ bool entering_identify(const boundary_call *call, const frame_entry *entry, int 
 /* The arguments of a function that is about to begin, without the first `skip`: (args, kwargs or None). */
 PyObject *entering_arguments(const frame_entry *entry, Py_ssize_t skip);
 
+/* Is the search function of the standard codecs being entered? C code keeps what it finds; so replay must not call it
+ * but look the codec up. */
+bool entering_codec(const frame_entry *entry);
+
+/* Looks the codec up, as the program would: None. */
+PyObject *entering_find_codec(PyObject *name);
+
+/* Is it something that the compiler calls, while CPython's own Python code imports? */
+bool entering_from_compiler(const frame_entry *entry);
+
 /* C code shows a warning by two calls: it makes a WarningMessage, and passes it to warnings._showwarnmsg(). */
 bool entering_is_part_of_warning(const frame_entry *entry);
 

@@ -2,6 +2,7 @@
 #include "control.h"
 #include "replay.h"
 
+#include <stdbool.h>
 #include <string.h>
 #include <structmember.h>
 
@@ -101,18 +102,66 @@ static __thread struct {
     PyTypeObject *type, *level;
 } dying;
 
+/* CPython limits how deep the deallocs of nested containers nest (its trashcan), by types whose tp_dealloc is their own:
+ * it is not where we watch. So we limit it here: what dies too deep waits until the outermost dealloc is over. */
+#define DEEPEST 50
+
+static __thread struct {
+    PyObject **objects;      /* 1 in the lowest bit: the collector had tracked it */
+    size_t used, size;
+    unsigned depth;
+} waiting;
+
+/* False when there is no memory: then it dies at once after all. */
+static bool wait_with(PyObject *object)
+{
+    if (waiting.used == waiting.size) {
+        size_t size = waiting.size ? waiting.size * 2 : 64;
+        PyObject **objects = realloc(waiting.objects, size * sizeof *objects);
+        if (!objects)
+            return false;
+        waiting.objects = objects;
+        waiting.size = size;
+    }
+    bool tracked = PyObject_IS_GC(object) && PyObject_GC_IsTracked(object);
+    if (tracked)
+        PyObject_GC_UnTrack(object);
+    waiting.objects[waiting.used++] = (PyObject *)((uintptr_t)object | tracked);
+    return true;
+}
+
+static void watched_dealloc(PyObject *object);
+
+static void end_waiting(void)
+{
+    waiting.depth++; /* this is the outermost one */
+    while (waiting.used) {
+        uintptr_t entry = (uintptr_t)waiting.objects[--waiting.used];
+        PyObject *object = (PyObject *)(entry & ~(uintptr_t)1);
+        if (entry & 1)
+            PyObject_GC_Track(object);
+        watched_dealloc(object);
+    }
+    waiting.depth--;
+}
+
 static void watched_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     int goes_on = dying.object == object && dying.type == type;
+    if (!goes_on && waiting.depth >= DEEPEST && wait_with(object))
+        return;
     const watched_type *found = nearest_watched(goes_on ? dying.level->tp_base : type);
     __typeof__(dying) outer = dying;
     dying.object = object;
     dying.type = type;
     dying.level = found->type;
     forget(object);
+    waiting.depth++;
     found->was(object);
     dying = outer;
+    if (--waiting.depth == 0 && waiting.used)
+        end_waiting();
 }
 
 /* Instances of Python classes end in the dealloc of the nearest C type among the bases: that is watched. */

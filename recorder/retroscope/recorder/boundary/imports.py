@@ -59,12 +59,25 @@ def _encode_code(code: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "A
 
 def _decode_code(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     path, content, _ = value
+    filters = getattr(sys.modules.get("warnings") or sys.modules["_warnings"], "filters", None)
+    quiet = ("ignore", None, Warning, None, 0)  # what the compiler has warned of is a callback in the record
+    if isinstance(filters, list):
+        filters.insert(0, quiet)
     try:
-        if bytes(self.get_data(path)) == content:
+        if _has(self, path, content):
             return _cached(self, args[0])
+        return compile(content, path, "exec", dont_inherit=True)
+    finally:
+        if isinstance(filters, list):
+            filters.remove(quiet)
+
+
+def _has(loader: "Any", path: str, content: bytes) -> bool:
+    """Does the file here hold this?"""
+    try:
+        return bytes(loader.get_data(path)) == content
     except OSError:
-        pass  # the file is gone from this machine: the recorded source stands for it
-    return compile(content, path, "exec", dont_inherit=True)
+        return False  # it is gone from this machine: the recorded source stands for it
 
 
 def _cached(loader: "Any", name: str) -> "Any":

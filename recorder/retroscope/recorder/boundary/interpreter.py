@@ -1,6 +1,6 @@
 """What the interpreter tells of itself and of memory."""
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, adapt
+from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Type, adapt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,17 +28,66 @@ def _is_terminal(stream: "Any") -> bool:
     return bool(stream.line_buffering and not stream.closed)
 
 
+def _code_type(module: "Any") -> type:
+    return type(_code_type.__code__)
+
+
+def _key(code: "Any") -> "Any":
+    """What names a profiled function in recording and replay; a built-in one has a name already."""
+    if isinstance(code, str):
+        return code
+    return (code.co_filename, code.co_firstlineno, code.co_qualname, next(iter(code.co_positions()), None))
+
+
+def _encode_profile(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    return [
+        (_key(entry[0]), *entry[1:5], entry[5] and [(_key(callee[0]), *callee[1:]) for callee in entry[5]])
+        for entry in result
+    ]
+
+
+def _decode_profile(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """The recorded numbers, in the recorded order; the code objects are those that were profiled here."""
+    import _lsprof
+
+    here = _lsprof.Profiler.getstats(self)  # type: ignore[attr-defined]
+    codes = {_key(entry[0]): entry[0] for entry in here}
+    codes.update((_key(callee[0]), callee[0]) for entry in here for callee in entry[5] or ())
+    made = []
+    for key, *numbers, callees in value:
+        inner = callees and [_lsprof.profiler_subentry((codes[name], *rest)) for name, *rest in callees]
+        made.append(_lsprof.profiler_entry((codes[key], *numbers, inner)))
+    return made
+
+
+_TRAMPOLINES = ("activate_stack_trampoline", "deactivate_stack_trampoline", "is_stack_trampoline_active")
+
 MODULES = [
-    Module("builtins", functions=PASS, special={"id": RESULT, "input": adapt(None, None, when=_at_terminal)}),
+    Module(
+        "builtins",
+        functions=PASS,
+        special={"id": RESULT, "input": adapt(None, None, when=_at_terminal)},
+        types=[Type(_code_type, methods=PASS, special={"_co_code_adaptive": RESULT})],
+    ),
     Module(
         "sys",
         functions=PASS,
-        special={"getrefcount": RESULT, "getallocatedblocks": RESULT, "_debugmallocstats": RESULT},
+        special={
+            "getrefcount": RESULT,
+            "getallocatedblocks": RESULT,
+            "_debugmallocstats": RESULT,
+            **dict.fromkeys(_TRAMPOLINES, RESULT),  # they write a file for perf
+        },
     ),
     Module(
         "gc",
         functions=PASS,
         special={"collect": RERUN, "get_count": RESULT, "get_stats": RESULT, "is_tracked": RESULT},
+    ),
+    Module(
+        "_lsprof",
+        functions=PASS,
+        types=[Type("Profiler", methods=PASS, special={"getstats": adapt(_encode_profile, _decode_profile)})],
     ),
     Module("_tracemalloc"),
     Module("faulthandler"),

@@ -1,7 +1,7 @@
 """Sockets. In replay a socket is a real object of the real type that holds the recorded descriptor."""
 
 from retroscope.recorder.boundary import files
-from retroscope.recorder.boundary.declare import RERUN, Module, Type, adapt, buffer
+from retroscope.recorder.boundary.declare import RERUN, Module, Type, adapt, always, buffer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,11 +65,23 @@ def _decode_scattered(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs")
     return result
 
 
+def _with_idna(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """Names are encoded in C, while other threads run: the codec is looked up before, by the program."""
+    import _codecs
+
+    if any(isinstance(given, str) for given in (*args, *(kwargs or {}).values())):
+        _core.visible(_codecs.lookup, ("idna",))
+    return call(self, *args, **(kwargs or {}))
+
+
+_RESOLVERS = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
+
 MODULES = [
     Module(
         "_socket",
         passing="htons htonl ntohs ntohl inet_aton inet_ntoa inet_pton inet_ntop CMSG_LEN CMSG_SPACE "
         "getdefaulttimeout setdefaulttimeout",
+        special=dict.fromkeys(_RESOLVERS, always(_with_idna)),
         types=[
             Type(
                 "socket",

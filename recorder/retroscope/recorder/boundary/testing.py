@@ -7,4 +7,9 @@ _FILES = """
     pymarshal_read_long_from_file pymarshal_read_last_object_from_file pymarshal_read_object_from_file
 """
 
-MODULES = [Module("_testcapi", functions=PASS, special=dict.fromkeys(_FILES.split(), RESULT))]
+_PERF = ("write_perf_map_entry", "perf_map_state_teardown")
+
+MODULES = [
+    Module("_testcapi", functions=PASS, special=dict.fromkeys(_FILES.split(), RESULT)),
+    Module("_testinternalcapi", functions=PASS, special=dict.fromkeys(_PERF, RESULT)),
+]
