@@ -244,6 +244,17 @@ static PyObject *original_length(boundary_entry *entry, const boundary_call *cal
     return n < 0 ? NULL : PyLong_FromSsize_t(n);
 }
 
+static PyObject *original_repr(boundary_entry *entry, const boundary_call *call)
+{
+    return entry->was.unary(call->self);
+}
+
+static PyObject *original_hash(boundary_entry *entry, const boundary_call *call)
+{
+    Py_hash_t hash = entry->was.hash(call->self);
+    return hash == -1 ? NULL : PyLong_FromSsize_t(hash);
+}
+
 static PyObject *original_subscript(boundary_entry *entry, const boundary_call *call)
 {
     return entry->was.subscript(call->self, call->args[0]);
@@ -253,6 +264,11 @@ static PyObject *original_assign(boundary_entry *entry, const boundary_call *cal
 {
     int failed = entry->was.assign(call->self, call->args[0], call->nargs > 1 ? call->args[1] : NULL);
     return failed ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *original_compare(boundary_entry *entry, const boundary_call *call)
+{
+    return entry->was.compare(call->self, call->args[0], (int)PyLong_AsLong(call->args[1]));
 }
 
 PyObject *boundary_adapt(PyObject *adapter, PyObject *value, const boundary_call *call)
@@ -356,6 +372,31 @@ static int slot_assign(PyObject *self, PyObject *key, PyObject *value)
     return result ? 0 : -1;
 }
 
+static PyObject *slot_repr(PyObject *self)
+{
+    const boundary_call call = {self, NULL, 0, NULL};
+    return boundary_dispatch(slot_entry(Py_TYPE(self), original_repr), &call);
+}
+
+static Py_hash_t slot_hash(PyObject *self)
+{
+    const boundary_call call = {self, NULL, 0, NULL};
+    PyObject *result = boundary_dispatch(slot_entry(Py_TYPE(self), original_hash), &call);
+    Py_hash_t hash = result ? PyLong_AsSsize_t(result) : -1;
+    Py_XDECREF(result);
+    return hash;
+}
+
+static PyObject *slot_compare(PyObject *self, PyObject *other, int operation)
+{
+    PyObject *number = PyLong_FromLong(operation);
+    PyObject *args[] = {other, number};
+    const boundary_call call = {self, args, 2, NULL};
+    PyObject *result = number ? boundary_dispatch(slot_entry(Py_TYPE(self), original_compare), &call) : NULL;
+    Py_XDECREF(number);
+    return result;
+}
+
 /* Subtypes that inherited the slot before we came. */
 static void replace_slot(PyTypeObject *type, size_t offset, void *was, void *now)
 {
@@ -383,6 +424,9 @@ static const slot_kind slot_kinds[] = {
     {"__init__", 0, offsetof(PyTypeObject, tp_init), (void *)slot_init, original_init},
     {"__new__", 0, offsetof(PyTypeObject, tp_new), (void *)slot_new, original_new},
     {"__next__", 0, offsetof(PyTypeObject, tp_iternext), (void *)slot_iternext, original_unary},
+    {"__repr__", 0, offsetof(PyTypeObject, tp_repr), (void *)slot_repr, original_repr},
+    {"__hash__", 0, offsetof(PyTypeObject, tp_hash), (void *)slot_hash, original_hash},
+    {"__eq__", 0, offsetof(PyTypeObject, tp_richcompare), (void *)slot_compare, original_compare}, /* and the others */
     {"__len__", offsetof(PyTypeObject, tp_as_mapping), offsetof(PyMappingMethods, mp_length), (void *)slot_length,
      original_length},
     {"__getitem__", offsetof(PyTypeObject, tp_as_mapping), offsetof(PyMappingMethods, mp_subscript),

@@ -49,6 +49,8 @@ struct boundary_entry {
         lenfunc length;
         binaryfunc subscript;
         objobjargproc assign;
+        richcmpfunc compare;
+        hashfunc hash;
     } was;
     PyGetSetDef getset;
     PyTypeObject *type;          /* the C type it belongs to, or NULL */

@@ -84,17 +84,18 @@ static int write_callback(callback_scope *scope, PyObject *value, const boundary
     return record_end(&w);
 }
 
-/* Replay cannot do this again: it is told once for each function. */
+/* Replay cannot do this again: it is told once for each function, or each call that a callback was made from. */
 static void note_lost(callback_scope *scope, const frame_entry *entry)
 {
-    static PyCodeObject *told[64];
-    size_t at = ((uintptr_t)entry->code >> 5) % (sizeof told / sizeof *told);
+    static const void *told[64];
+    const void *what = entry ? (void *)entry->code : (void *)scope->entry;
+    size_t at = ((uintptr_t)what >> 5) % (sizeof told / sizeof *told);
     PyErr_Clear();
-    if (told[at] == entry->code)
+    if (told[at] == what)
         return;
-    told[at] = entry->code;
-    PyObject *text = PyUnicode_FromFormat("%U ran inside %U, which replay cannot repeat", entry->code->co_qualname,
-                                          scope->entry->name);
+    told[at] = what;
+    PyObject *text = PyUnicode_FromFormat("%V ran inside %U, which replay cannot repeat",
+                                          entry ? entry->code->co_qualname : NULL, "a callback", scope->entry->name);
     record_writer w;
     record_begin(&w, 0, KIND_NOTE, 0, 0);
     if (text)
@@ -189,9 +190,12 @@ PyObject *callback_record(int64_t target, callback_run run, PyObject *self, PyOb
     PyObject *value = make_outcomes(scope) < 0
                           ? NULL
                           : Py_BuildValue("(LOOO)", (long long)target, Py_None, args, kwargs ? kwargs : Py_None);
-    core_hidden = 0;
-    PyObject *result = value && write_callback(scope, value, &scope->call) == 0 ? run(self, args, kwargs) : NULL;
-    if (value && core_mode == MODE_RECORD) {
+    bool recorded = value && write_callback(scope, value, &scope->call) == 0;
+    if (!recorded)
+        note_lost(scope, NULL);
+    core_hidden = recorded ? 0 : s.hidden;
+    PyObject *result = run(self, args, kwargs);
+    if (recorded && core_mode == MODE_RECORD) {
         keep_outcome(scope, result);
         record_return(scope);
     }

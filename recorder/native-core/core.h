@@ -26,6 +26,7 @@ int control_register(PyObject *module);
 int startup_register(PyObject *module);
 int hidden_register(PyObject *module);
 int callback_register(PyObject *module);
+int reference_register(PyObject *module);
 int boundary_register(PyObject *module);
 int threads_register(PyObject *module);
 int identity_register(PyObject *module);

@@ -140,6 +140,11 @@ static PyObject *callback(PyObject *Py_UNUSED(module), PyObject *args)
     return (PyObject *)self;
 }
 
+static PyObject *callback_target(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    return Py_NewRef(Py_TYPE(object)->tp_call == numbered_call ? ((numbered *)object)->callable : object);
+}
+
 static PyObject *set_reporting(PyObject *Py_UNUSED(module), PyObject *arg)
 {
     int on = PyObject_IsTrue(arg);
@@ -153,6 +158,7 @@ static PyMethodDef functions[] = {
     {"callback", callback, METH_VARARGS,
      "callback(callable, made=None): stands for the callable where C code keeps it; made(result) -> result runs hidden\n"
      "after each call. To be created at the same places in recording and replay."},
+    {"callback_target", callback_target, METH_O, "callback_target(object): what a callback stands for; anything else as is."},
     {"callbacks_report", set_reporting, METH_O,
      "callbacks_report(on): may originals tell sys.unraisablehook of exceptions in their callbacks?"},
     {0},

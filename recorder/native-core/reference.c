@@ -57,7 +57,27 @@ static int find_root(const boundary_call *call, PyObject *object, reference *fou
     return 0;
 }
 
-/* The C member of an object, borrowed; NULL behind the last one. */
+/* Attributes of C types that lead to further objects of the program, without doing anything else. */
+static struct {
+    PyTypeObject *type;
+    PyObject *names;
+} attributes[8];
+
+static PyObject *attribute_of(PyObject *object, Py_ssize_t index)
+{
+    size_t i = 0;
+    while (i < sizeof attributes / sizeof *attributes && attributes[i].type && attributes[i].type != Py_TYPE(object))
+        i++;
+    if (i == sizeof attributes / sizeof *attributes || !attributes[i].type || index >= PyTuple_GET_SIZE(attributes[i].names))
+        return NULL;
+    PyObject *value = PyObject_GetAttr(object, PyTuple_GET_ITEM(attributes[i].names, index));
+    if (!value)
+        PyErr_Clear();
+    Py_XDECREF(value); /* the object holds it, or the program does */
+    return value ? value : Py_None;
+}
+
+/* The C member of an object, then its attributes that lead on, borrowed; NULL behind the last one. */
 static PyObject *member_of(PyObject *object, Py_ssize_t index)
 {
     for (PyTypeObject *type = Py_TYPE(object); type; type = type->tp_base)
@@ -67,7 +87,7 @@ static PyObject *member_of(PyObject *object, Py_ssize_t index)
                 return value ? value : Py_None;
             }
         }
-    return NULL;
+    return attribute_of(object, index);
 }
 
 /* The item of a list, a tuple or a dict, or the member of something else, borrowed; NULL behind its end. */
@@ -154,4 +174,31 @@ PyObject *reference_get(const boundary_call *call, const reference *place)
     if (!found)
         PyErr_SetString(PyExc_ValueError, "a recorded value refers to an object that the call does not have");
     return Py_XNewRef(found);
+}
+
+static PyObject *leads_on(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyTypeObject *type;
+    PyObject *names;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &type, &PyTuple_Type, &names))
+        return NULL;
+    size_t i = 0;
+    while (i < sizeof attributes / sizeof *attributes && attributes[i].type)
+        i++;
+    if (i == sizeof attributes / sizeof *attributes)
+        return PyErr_Format(PyExc_RuntimeError, "too many types with attributes that lead on");
+    attributes[i].type = (PyTypeObject *)Py_NewRef(type);
+    attributes[i].names = Py_NewRef(names);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"leads_on", leads_on, METH_VARARGS,
+     "leads_on(type, names): these attributes of a C type lead to objects that a callback may be given."},
+    {0},
+};
+
+int reference_register(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
 }

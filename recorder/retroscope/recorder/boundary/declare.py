@@ -87,7 +87,8 @@ def always(wrap: "Wrap") -> Policy:
 
 class Type:
     """A C type of a module. Its methods are RESULT by default (`methods=PASS`: only those named). `prints`: its repr
-    shows an address; `hashes`: its hash is the address, "always" or "sometimes"."""
+    shows an address; `hashes`: its hash is the address, "always" or "sometimes". `leads_to`: attributes that
+    hold objects which a callback may be given."""
 
     def __init__(
         self,
@@ -100,6 +101,7 @@ class Type:
         handle: "Handle | None" = None,
         prints: bool = False,
         hashes: "str | None" = None,
+        leads_to: "tuple[str, ...]" = (),
     ) -> None:
         self.name = name
         self.methods = methods
@@ -108,6 +110,7 @@ class Type:
         self.passing = frozenset(passing.split())
         self.prints = prints
         self.hashes = hashes
+        self.leads_to = leads_to
         self.handle = handle  # (encode(object), decode(type, value, self)) or None
 
 
@@ -182,6 +185,8 @@ def _apply_type(core: "Core", kind: Type, found: type, module: str) -> None:
         core.address_prints(found)
     if kind.hashes:
         core.identity_hashes(found, kind.hashes == "always")
+    if kind.leads_to:
+        core.leads_on(found, kind.leads_to)
     if kind.handle:
         core.know(found, _name(found), *kind.handle)
 
