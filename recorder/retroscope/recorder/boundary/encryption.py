@@ -1,7 +1,7 @@
 """OpenSSL through `_ssl`. In replay contexts and connections are real ones, and no connection ever says anything: what
 the other side and the random numbers decide is in the record. Sessions and certificates are empty shells."""
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Policy, Type, adapt, buffer
+from retroscope.recorder.boundary.declare import PASS, RESULT, Module, Policy, Type, adapt, buffer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ def _decode_profile(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -
     """The recorded numbers, in the recorded order; the code objects are those that were profiled here."""
     import _lsprof
 
-    here = _lsprof.Profiler.getstats(self)  # type: ignore[attr-defined]
+    here = _lsprof.Profiler.getstats(self)
     codes = {_key(entry[0]): entry[0] for entry in here}
     codes.update((_key(callee[0]), callee[0]) for entry in here for callee in entry[5] or ())
     made = []
