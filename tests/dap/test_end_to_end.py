@@ -209,8 +209,14 @@ def test_a_program_that_kills_itself(client: Client, tmp_path: Path) -> None:
     assert client.request("evaluate", expression="state", context="watch")["result"] == "'alive'"
 
 
-def test_a_server_is_stopped_and_debugged(client: Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ignored", ["", "trap '' INT; "], ids=["as usual", "interrupts ignored, as in the background"])
+def test_a_server_is_stopped_and_debugged(tmp_path: Path, ignored: str) -> None:
     """Stop during the recording ends the program as Ctrl-C does; where that hit it is the first stop."""
+    with Adapter(["sh", "-c", f'{ignored}exec "$@"', "sh", *REAL]) as adapter:
+        stop_a_server(adapter.client, tmp_path)
+
+
+def stop_a_server(client: Client, tmp_path: Path) -> None:
     program = write(
         tmp_path,
         "server.py",

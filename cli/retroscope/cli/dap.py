@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         print(f"scope dap: {args.log} cannot be written: {error.strerror}", file=sys.stderr)
         return USER_ERROR
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # an editor that a shell put in the background has it ignored, and so would every program that we launch
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if args.port is None:
         server.serve_stdio()
         return 0
