@@ -41,6 +41,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static queue ready = {NULL, &ready.first};    /* want the turn, in order */
 static queue blocked = {NULL, &blocked.first}; /* wait for a key */
 static atomic_int wanted;                      /* length of ready */
+static atomic_int waiting_for[64];             /* length of blocked, by bucket of the key */
 static bool held;                              /* somebody has the turn: */
 static uint32_t holder = 1;
 static pid_t holder_task;                      /* its thread in the operating system */
@@ -78,6 +79,24 @@ static pid_t task(void)
     if (!my_task)
         my_task = (pid_t)syscall(SYS_gettid);
     return my_task;
+}
+
+static atomic_int *bucket(const void *key)
+{
+    return &waiting_for[((uintptr_t)key >> 4) % 64];
+}
+
+/* With the mutex. */
+static void block(waiter *w)
+{
+    append(&blocked, w);
+    atomic_fetch_add(bucket(w->key), 1);
+}
+
+static void unblock(waiter *w)
+{
+    take_out(&blocked, w);
+    atomic_fetch_sub(bucket(w->key), 1);
 }
 
 /* With the mutex: the caller has the turn now. */
@@ -283,14 +302,14 @@ bool turn_wait(const void *key, double deadline, unsigned failures)
     make_waiter(&w, key);
     w.failures = failures;
     pthread_mutex_lock(&mutex);
-    append(&blocked, &w);
+    block(&w);
     pass_on();
     int failed = 0;
     while (w.key && !failed)
         failed = pthread_cond_timedwait(&w.wake, &mutex, &limit);
     bool late = w.key && limited;
     if (w.key) {
-        take_out(&blocked, &w);
+        unblock(&w);
         queue_for_turn(&w);
     } else { /* turn_wake has put us into the other queue */
         w.queued = true;
@@ -307,12 +326,14 @@ bool turn_wait(const void *key, double deadline, unsigned failures)
 bool turn_wake(const void *key)
 {
     bool starved = false;
+    if (!atomic_load_explicit(bucket(key), memory_order_relaxed)) /* who blocks has the turn then, as we have now */
+        return false;
     pthread_mutex_lock(&mutex);
     for (waiter *w = blocked.first; w; w = w->next) {
         if (w->key != key)
             continue;
         starved = w->failures > 0;
-        take_out(&blocked, w);
+        unblock(w);
         w->key = NULL;
         append(&ready, w);
         atomic_fetch_add(&wanted, 1);
@@ -343,5 +364,6 @@ void turn_forked(void)
     ready = (queue){NULL, &ready.first};
     blocked = (queue){NULL, &blocked.first};
     atomic_store(&wanted, 0);
+    memset(waiting_for, 0, sizeof waiting_for);
     turn_is_shared = 0;
 }

@@ -94,6 +94,11 @@ static PyObject *argument(const boundary_call *call, Py_ssize_t index, const cha
 
 int wait_arguments(const boundary_call *call, bool queue, bool *blocking, double *timeout)
 {
+    if (call->nargs == 0 && !call->kwnames) { /* nearly always */
+        *blocking = true;
+        *timeout = -1;
+        return 0;
+    }
     Py_ssize_t named = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
     PyObject *block = argument(call, 0, "blocking"), *limit = argument(call, 1, "timeout");
     if (!block)
