@@ -1,4 +1,5 @@
 #include "boundary.h"
+#include "errors.h"
 #include "hidden.h"
 #include "threads.h"
 #include "trampolines.h"
@@ -68,9 +69,15 @@ static PyObject *call_wrap(boundary_entry *entry, const boundary_call *call)
 static PyObject *call_hook(boundary_entry *entry, const boundary_call *call)
 {
     PyObject *result = entry->original(entry, call);
-    PyObject *done = result ? boundary_adapt(entry->encode, result, call) : NULL;
+    PyObject *error = result ? NULL : error_take();
+    PyObject *done = result        ? boundary_adapt(entry->encode, result, call)
+                     : entry->decode ? boundary_adapt(entry->decode, error, call)
+                                     : Py_NewRef(Py_None);
     if (!done)
         Py_CLEAR(result);
+    else if (error)
+        error_put_back(Py_NewRef(error));
+    Py_XDECREF(error);
     Py_XDECREF(done);
     return result;
 }

@@ -19,7 +19,8 @@ enum boundary_policy {
     POLICY_ADAPT,   /* like RESULT, through the registry's own encode and decode functions */
     POLICY_SOURCE,  /* like ADAPT; the record is a SOURCE record */
     POLICY_THREAD,  /* threads.h: `index` says which operation */
-    POLICY_HOOK,    /* no boundary: `encode` is called, hidden, after it has run */
+    POLICY_HOOK,    /* no boundary: `when` is called, hidden, before it runs, `encode` after it has run, `decode` after it
+                      raised */
 };
 
 /* Whether other threads may run while a call lasts. */

@@ -32,5 +32,6 @@ int threads_register(PyObject *module);
 int identity_register(PyObject *module);
 int address_register(PyObject *module);
 int collector_register(PyObject *module);
+int loading_register(PyObject *module);
 
 #endif

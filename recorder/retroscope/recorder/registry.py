@@ -69,10 +69,26 @@ def _watch_imports(core: "Core", registry: Registry) -> None:
         if not registry.is_listed(name, origin if origin != "built-in" else None):
             core.note(f"extension {name} ({origin}) is not listed: what it does outside Python is not recorded")
 
-    for attribute in ("exec_dynamic", "exec_builtin"):
-        import _imp
+    import _imp
 
+    for attribute in ("exec_dynamic", "exec_builtin"):
         core.patch(getattr(_imp, attribute), _imp, attribute, "_imp." + attribute, core.HOOK, encode=loaded)
+    limit_threads(core, _imp, "create_dynamic", "_imp.create_dynamic")
+
+
+def limit_threads(core: "Core", owner: "Any", attribute: str, name: str) -> None:
+    """`attribute` of `owner` loads C libraries: they may use one thread, as in replay (recorder/native-core/loading.c)."""
+
+    def begins(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
+        asked = core.loading_begins()
+        if asked and not core.replaying():
+            core.note(f"{asked}: replay computes in one thread, so sums of floats may differ in their last bits")
+        return True
+
+    def ends(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
+        core.loading_ends()
+
+    core.patch(getattr(owner, attribute), owner, attribute, name, core.HOOK, when=begins, encode=ends, decode=ends)
 
 
 def _identities(core: "Core") -> None:
