@@ -77,7 +77,7 @@ def _watch_imports(core: "Core", registry: Registry) -> None:
 
 
 def limit_threads(core: "Core", owner: "Any", attribute: str, name: str) -> None:
-    """`attribute` of `owner` loads C libraries: they may use one thread, as in replay (recorder/native-core/loading.c)."""
+    """`attribute` of `owner` loads C libraries: they may use one thread, as in replay (loading.c)."""
 
     def begins(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
         asked = core.loading_begins()
