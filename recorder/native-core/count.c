@@ -8,13 +8,17 @@
 
 #define LOOK_EVERY 1000          /* counted events between two looks at the clock */
 #define SLICE_NS 5000000         /* as sys.setswitchinterval's default */
+#define CALM_MAGNITUDES 16       /* 1 to 65,535 counted events without a preemption */
+#define BUSY_MAGNITUDES 5        /* 1 to 31 preemptions ... */
+#define BUSY_GAP_MAGNITUDES 9    /* ... at most 1 to 511 counted events apart */
 
 int count_is_on;
 
 static int64_t counted;
 static int64_t wake_at = INT64_MAX;   /* leave the fast path at this count */
 static uint64_t slice_began;
-static uint64_t chaos_mean, chaos_state;
+static uint64_t chaos_state;                 /* 0: no chaos */
+static unsigned busy_left, busy_magnitude;   /* preemptions left in a busy stretch, and how close they are */
 
 int64_t count_so_far(void)
 {
@@ -37,15 +41,45 @@ static uint64_t draw(void)
     return chaos_state * 2685821657736338717u;
 }
 
-static void next_look(void)
+/* From 2^m to 2^(m+1) - 1, m drawn below `magnitudes`: all orders of magnitude are as likely. */
+static uint64_t draw_size(unsigned magnitudes)
 {
-    wake_at = counted + (chaos_mean ? (int64_t)(1 + draw() % (2 * chaos_mean)) : LOOK_EVERY);
+    uint64_t least = (uint64_t)1 << draw() % magnitudes;
+    return least + draw() % least;
 }
 
-void count_set_chaos(uint64_t mean, uint64_t seed)
+/* Rare orders need several preemptions close together, and they cost time: so busy stretches alternate with calm ones.
+ * The first may be either, for a short program has no second. */
+static int64_t chaotic_gap(void)
 {
-    chaos_mean = mean;
-    chaos_state = seed ? seed : 1;
+    if (busy_left == 0) {
+        busy_left = (unsigned)draw_size(BUSY_MAGNITUDES);
+        busy_magnitude = 1 + (unsigned)(draw() % BUSY_GAP_MAGNITUDES);
+        if (draw() & 1)
+            return (int64_t)draw_size(CALM_MAGNITUDES);
+    }
+    busy_left--;
+    return (int64_t)draw_size(busy_magnitude);
+}
+
+bool count_chaos_strikes(void)
+{
+    return chaos_state && core_mode == MODE_RECORD && (busy_left ? draw() % 4 == 0 : draw() % 64 == 0);
+}
+
+static void next_look(void)
+{
+    wake_at = counted + (chaos_state ? chaotic_gap() : LOOK_EVERY);
+}
+
+void count_set_chaos(uint64_t seed)
+{
+    /* SplitMix64: neighbouring seeds must not begin alike. */
+    uint64_t mixed = seed + 0x9e3779b97f4a7c15u;
+    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9u;
+    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebu;
+    mixed ^= mixed >> 31;
+    chaos_state = mixed ? mixed : 1;
 }
 
 void count_expect(int64_t count)
@@ -67,7 +101,7 @@ static void __attribute__((noinline)) look_closer(void)
     if (!turn_is_wanted())
         return;
     uint64_t now = clock_ns();
-    if (!chaos_mean && now - slice_began < SLICE_NS)
+    if (!chaos_state && now - slice_began < SLICE_NS)
         return;
     turn_preempt(counted);
     slice_began = clock_ns();

@@ -5,6 +5,8 @@
 
 #include "core.h"
 
+#include <stdbool.h>
+
 /* On when `alive` threads are more than one. Called by the thread that starts another, and by one that ends. */
 int count_for(unsigned alive);
 
@@ -17,8 +19,11 @@ void count_expect(int64_t count);
 /* Replay on 3.11: a line event of the tick handler. */
 void count_line(void);
 
-/* The mean number of counted events between preemptions drawn at random; 0: by time. */
-void count_set_chaos(uint64_t mean, uint64_t seed);
+/* From now on preemptions are drawn at random instead of by time. */
+void count_set_chaos(uint64_t seed);
+
+/* Recording with chaos: shall the thread be preempted where it takes or releases a lock now? */
+bool count_chaos_strikes(void);
 
 /* Counted events so far. */
 int64_t count_so_far(void);

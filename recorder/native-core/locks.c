@@ -36,7 +36,8 @@ PyObject *lock_acquire(boundary_entry *entry, const boundary_call *call)
     if (done == 0 && blocking && timeout != 0) {
         const waiting w = {entry, call, call->self, timeout};
         done = wait_until(&w, try_lock);
-    }
+    } else if (done == 1)
+        wait_was_none();
     return done < 0 ? NULL : PyBool_FromLong(done);
 }
 
@@ -89,7 +90,8 @@ PyObject *rlock_acquire(boundary_entry *entry, const boundary_call *call)
     if (done == 0 && blocking && timeout != 0) {
         const waiting w = {entry, call, call->self, timeout};
         done = wait_until(&w, try_rlock);
-    }
+    } else if (done == 1)
+        wait_was_none();
     return done < 0 ? NULL : PyBool_FromLong(done);
 }
 

@@ -313,18 +313,18 @@ static PyObject *set_main_ident(PyObject *Py_UNUSED(module), PyObject *ident)
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
-static PyObject *chaos(PyObject *Py_UNUSED(module), PyObject *args)
+static PyObject *set_chaos(PyObject *Py_UNUSED(module), PyObject *number)
 {
-    unsigned long long mean, seed;
-    if (!PyArg_ParseTuple(args, "KK", &mean, &seed))
+    unsigned long long seed = PyLong_AsUnsignedLongLong(number);
+    if (PyErr_Occurred())
         return NULL;
-    count_set_chaos(mean, seed);
+    count_set_chaos(seed);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef functions[] = {
     {"set_main_ident", set_main_ident, METH_O, "set_main_ident(ident): the main thread's, as recorded."},
-    {"set_chaos", chaos, METH_VARARGS, "set_chaos(mean, seed): preempt at random, every `mean` counted events."},
+    {"set_chaos", set_chaos, METH_O, "set_chaos(seed): preempt threads at places drawn at random."},
     {0},
 };
 

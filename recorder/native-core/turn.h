@@ -44,7 +44,7 @@ bool turn_wake(const void *key);
 
 /* Where a hand-over happens, in a SWITCH record: a count (count.h) or one of these. */
 #define SWITCH_BLOCKED (-1) /* at a call that waits */
-#define SWITCH_YIELDED (-2) /* minus the number of the release: what a starved thread waits for is free */
+#define SWITCH_YIELDED (-2) /* minus the number of the lock event (waiting.c): taken at once, or released */
 
 /* Gives the turn to a thread that waits for it, if there is one; `place` as above. */
 void turn_preempt(int64_t place);

@@ -1,5 +1,6 @@
 #include "waiting.h"
 #include "contexts.h"
+#include "count.h"
 #include "digest.h"
 #include "replay.h"
 #include "turn.h"
@@ -63,17 +64,29 @@ static int replay_wait(const waiting *w, int (*attempt)(boundary_entry *, const 
     }
 }
 
-static int64_t releases; /* counted on both sides: they name the place where a thread yields */
+static int64_t lock_events; /* counted on both sides: they name the place where a thread yields */
+
+static void lock_event(bool yields)
+{
+    int64_t place = SWITCH_YIELDED - ++lock_events;
+    if (yields)
+        turn_preempt(place);
+    else if (core_mode == MODE_REPLAY && context_switch_is_at(place))
+        context_preempt(place);
+}
 
 void wait_is_over(const void *key)
 {
     if (!turn_is_shared)
         return;
-    int64_t place = SWITCH_YIELDED - ++releases;
-    if (core_mode == MODE_RECORD && turn_wake(key))
-        turn_preempt(place);
-    else if (core_mode == MODE_REPLAY && context_switch_is_at(place))
-        context_preempt(place);
+    bool starved = core_mode == MODE_RECORD && turn_wake(key);
+    lock_event(count_chaos_strikes() || starved);
+}
+
+void wait_was_none(void)
+{
+    if (turn_is_shared)
+        lock_event(count_chaos_strikes());
 }
 
 int wait_until(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *))

@@ -20,6 +20,9 @@ int wait_until(const waiting *w, int (*attempt)(boundary_entry *, const boundary
 /* What threads wait for under this key is there: the first of them may try again. */
 void wait_is_over(const void *key);
 
+/* Something was to be had at once: another place where a thread can be preempted. */
+void wait_was_none(void);
+
 /* (blocking, timeout) as a lock's acquire has them, or as a queue's get: there -1 is a mistake. 0 and both filled in;
  * 1: the original must complain. */
 int wait_arguments(const boundary_call *call, bool queue, bool *blocking, double *timeout);

@@ -30,9 +30,32 @@ WHAT = ("kind", "target", "args", "trace", "chaos", "quiet")
     ],
 )
 def test_what_belongs_to_whom(words: list[str], what: tuple[object, ...]) -> None:
-    options = parse(words)
-    assert options is not None
-    assert tuple(getattr(options, name) for name in WHAT) == what
+    line = parse(words)
+    assert line is not None
+    assert line.most_runs is None
+    found = {name: getattr(line.options, name) for name in WHAT}
+    found["chaos"] = found["chaos"] is not None
+    assert tuple(found.values()) == what
+
+
+@pytest.mark.parametrize(
+    ("words", "most_runs", "seed"),
+    [
+        (["--until-failure", "app.py"], 0, None),
+        (["--until-failure=20", "--chaos=7", "app.py"], 20, 7),
+        (["--chaos=0", "app.py"], None, 0),
+        (["--chaos=18446744073709551615", "-m", "app"], None, 18446744073709551615),
+    ],
+)
+def test_how_often_and_how_chaotic(words: list[str], most_runs: int | None, seed: int | None) -> None:
+    line = parse(words)
+    assert line is not None
+    assert (line.most_runs, line.options.chaos) == (most_runs, seed)
+
+
+def test_chaos_without_a_seed_draws_one() -> None:
+    seeds = {line.options.chaos for line in (parse(["--chaos", "app.py"]) for _ in range(5)) if line}
+    assert len(seeds) > 1
 
 
 @pytest.mark.parametrize(
@@ -44,6 +67,12 @@ def test_what_belongs_to_whom(words: list[str], what: tuple[object, ...]) -> Non
         (["-o", "t"], "name a program"),
         (["-m"], "-m needs a value"),
         (["-c"], "-c needs a value"),
+        (["--until-failure=0", "app.py"], "would run nothing"),
+        (["--until-failure=", "app.py"], "is not a number"),
+        (["--until-failure=many", "app.py"], "is not a number"),
+        (["--chaos=-1", "app.py"], "is not a number"),
+        (["--chaos=18446744073709551616", "app.py"], "is not a number"),
+        (["--quiet=yes", "app.py"], "no option --quiet=yes"),
         (["--frobnicate", "app.py"], "no option --frobnicate"),
         (["-x", "app.py"], "no option -x"),
         (["-"], "standard input"),

@@ -53,6 +53,7 @@ def describe(trace: TraceReader, *, secrets: bool) -> dict[str, object]:
         "system": f"{meta.get('system')} {meta.get('machine')}",
         "hash_seed": meta.get("seed"),
         "chaos": bool(meta.get("chaos")),
+        "chaos_seed": meta.get("chaos_seed"),
         "sources": len({(source.path, source.hash) for source in sources}),
         "inputs": sum(process.records for process in trace.processes()),
         "processes": [_process(trace, process, secrets=secrets) for process in trace.processes()],

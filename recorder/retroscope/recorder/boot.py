@@ -30,8 +30,8 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
     registry = importer.load("registry")
     registry.take_over(core, importer)
     core.set_main_ident(facts["ident"])
-    if config.get("chaos"):
-        core.set_chaos(2000, facts["seed"])
+    if config.get("chaos") is not None:
+        core.set_chaos(config["chaos"])
     machine.restore(core, facts, replaying)
     if replaying:
         _begin_replay(core, importer, config, machine)

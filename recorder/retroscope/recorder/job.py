@@ -48,6 +48,7 @@ class Job:
         """Starts it by `start(ring, signal mask)`; no signal is lost between its start and our readiness."""
         self._mask = {int(number) for number in pthread_sigmask(SIG_BLOCK, _ALL)}
         self._handlers: dict[int, object] = {}
+        self.told_to_end = False  # has somebody sent what usually ends a program?
         try:
             self.pid = start(ring, self._mask)
             self.descriptor = os.pidfd_open(self.pid)
@@ -66,6 +67,7 @@ class Job:
     def pass_on(self) -> None:
         """Passes on what has come; to be called now and then, and harmless when the program is dead."""
         while (arrived := sigtimedwait(_PASSED_ON, 0)) is not None:
+            self.told_to_end |= arrived.si_signo not in (SIGUSR1, SIGUSR2)
             if arrived.si_code <= 0:  # from a process; the kernel's own, above 0, went to the whole group
                 self._send(arrived.si_signo)
 

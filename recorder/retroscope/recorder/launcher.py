@@ -27,9 +27,10 @@ class RecordOptions:
     __slots__ = ("args", "chaos", "kind", "quiet", "target", "trace")
 
     def __init__(
-        self, kind: str, target: str, args: list[str], *, trace: str = "trace.db", chaos: bool = False,
+        self, kind: str, target: str, args: list[str], *, trace: str = "trace.db", chaos: int | None = None,
         quiet: bool = False,
     ) -> None:  # fmt: skip
+        """`chaos` is the seed of the places at which threads are preempted; None: by time."""
         self.kind = kind
         self.target = target
         self.args = args
@@ -38,8 +39,34 @@ class RecordOptions:
         self.quiet = quiet
 
 
+class Run:
+    """One recorded run that is over."""
+
+    __slots__ = ("closing", "drain", "ended", "number", "told_to_end")
+
+    def __init__(self, ended: str, number: int, drain: Drain | None, *, closing: str, told_to_end: bool) -> None:
+        self.ended = ended  # "exited" or "signal"
+        self.number = number  # the exit status, or the signal
+        self.drain = drain  # None: storing could not begin
+        self.closing = closing  # what to say about it in a line
+        self.told_to_end = told_to_end  # somebody interrupted it or told it to end
+
+    @property
+    def status(self) -> int:
+        """The exit status as a shell has it."""
+        return self.number if self.ended == "exited" else 128 + self.number
+
+
 def record(options: RecordOptions) -> int:
-    """Records one run; returns the program's exit status, 128 + N if signal N ended it.
+    """Records one run and says so; returns the program's exit status, 128 + N if signal N ended it."""
+    run = record_run(options)
+    if run.drain is not None and not options.quiet and os.isatty(2):
+        say(run.closing)
+    return run.status
+
+
+def record_run(options: RecordOptions) -> Run:
+    """Records one run.
 
     RefusedPath, BusyTrace or OSError before the program has started; after that it always runs to its end.
     """
@@ -61,9 +88,8 @@ def record(options: RecordOptions) -> int:
         ended, number = job.reap()
         if drain is not None:
             _end(drain, ended, number)
-    if drain is not None and not options.quiet and os.isatty(2):
-        say(closing_line(drain, options.trace, launch.shown, time.time() - started))
-    return number if ended == "exited" else 128 + number
+    closing = "" if drain is None else closing_line(drain, options.trace, launch.shown, time.time() - started)
+    return Run(ended, number, drain, closing=closing, told_to_end=job.told_to_end)
 
 
 def _store(job: Job, consumer: RingConsumer, claim: Claim, launch: Launch, started: float) -> Drain | None:

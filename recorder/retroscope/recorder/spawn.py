@@ -59,7 +59,7 @@ def own_flags(command: list[str]) -> list[str]:
 class Launch:
     """One start of a program: everything that is decided before its interpreter runs."""
 
-    def __init__(self, kind: str, target: str, args: list[str], *, chaos: bool) -> None:
+    def __init__(self, kind: str, target: str, args: list[str], *, chaos: int | None) -> None:
         if not sys.executable:
             raise OSError("the path of this Python interpreter is not known (sys.executable is empty)")
         self.kind = kind
@@ -151,7 +151,8 @@ class Launch:
             "release": system.release,
             "machine": system.machine,
             "seed": self.seed,
-            "chaos": self.chaos,
+            "chaos": self.chaos is not None,
+            "chaos_seed": self.chaos,
         }
 
     def process(self, pid: int, started: float) -> dict[str, object]:

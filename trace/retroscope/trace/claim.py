@@ -83,6 +83,21 @@ class Claim:
         self.descriptor = -1
 
 
+def check_place(path: str) -> None:
+    """Raises RefusedPath or BusyTrace unless a trace may be written at `path`; changes nothing."""
+    Claim(path).release()
+
+
+def move_trace(source: str, path: str) -> None:
+    """Gives the finished trace `source` the name `path`, in place of an older trace; both in one file system."""
+    final = os.path.realpath(path)
+    _check_replaceable(path, final)
+    try:
+        os.rename(source, final)
+    except OSError as error:
+        raise RefusedPath(path, f"cannot be written ({_reason(error)})") from error
+
+
 def _check_replaceable(path: str, final: str) -> None:
     try:
         descriptor = os.open(final, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
