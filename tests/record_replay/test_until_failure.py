@@ -42,7 +42,7 @@ def test_chaos_finds_every_race_and_the_failure_comes_back(race: str, tmp_path: 
     program = str(FIXTURES.parent / "races" / f"{race}.py")
     found = until_failure(tmp_path, f"--until-failure={MOST_RUNS}", "--chaos=1", program)
     assert found.status == RACES[race], found.stderr.decode()
-    told = re.fullmatch(r"scope: run ([\d,]+) \(chaos seed (\d+)\) failed: it ended with exit status \d; .*", verdict(found))
+    told = re.fullmatch(r"scope: run ([\d,]+) \(chaos seed (\d+)\) failed: it ended .*", verdict(found))
     assert told, found.stderr.decode()
     assert int(told[1].replace(",", "")) == int(told[2])
     facts = json.loads(run([SCOPE, "info", "kept.db", "--json"], tmp_path, ENVIRONMENT).stdout)
@@ -90,7 +90,7 @@ def test_a_place_that_cannot_take_a_trace_is_refused_before_the_first_run(tmp_pa
     assert os.listdir(tmp_path) == ["kept.db"]
 
 
-ASLEEP = "import sys, time\nprint('waiting', flush=True)\ntry:\n    time.sleep(100)\nexcept KeyboardInterrupt:\n    pass\n"
+ASLEEP = "import time\nprint('waiting', flush=True)\ntry:\n    time.sleep(100)\nexcept KeyboardInterrupt:\n    pass\n"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)])
