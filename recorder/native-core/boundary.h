@@ -12,7 +12,7 @@
 
 enum boundary_policy {
     POLICY_RESULT,  /* outside only: recorded result or exception */
-    POLICY_OUTPUT,  /* like RESULT; the data argument is output when the descriptor is 1 or 2 */
+    POLICY_OUTPUT,  /* like RESULT; the data argument is output when the descriptor is the program's (output.h) */
     POLICY_BUFFER,  /* like RESULT; fills argument `index` with as many bytes as the result says */
     POLICY_RERUN,   /* runs in replay too; the recorded outcome wins */
     POLICY_KEEP,    /* runs in replay too, and its result stands; where it raised at once, only the exception comes back */

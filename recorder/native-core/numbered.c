@@ -107,19 +107,18 @@ static PyType_Slot numbered_slots[] = {
 };
 
 static PyType_Spec numbered_spec = {
-    .name = "callback",
+    .name = "retroscope.recorder._core.callback",
     .basicsize = sizeof(numbered),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = numbered_slots,
 };
 
+static PyTypeObject *numbered_type; /* made at start-up, before the program may be warned of anything */
+
 static PyObject *callback(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    static PyTypeObject *type;
     PyObject *callable, *made = Py_None;
     if (!PyArg_ParseTuple(args, "O|O", &callable, &made))
-        return NULL;
-    if (!type && !(type = (PyTypeObject *)PyType_FromSpec(&numbered_spec)))
         return NULL;
     if (numbers_used == numbers_size) {
         uint32_t size = numbers_size ? numbers_size * 2 : 64;
@@ -129,7 +128,7 @@ static PyObject *callback(PyObject *Py_UNUSED(module), PyObject *args)
         numbers = bigger;
         numbers_size = size;
     }
-    numbered *self = PyObject_GC_New(numbered, type);
+    numbered *self = PyObject_GC_New(numbered, numbered_type);
     if (!self)
         return NULL;
     self->callable = Py_NewRef(callable);
@@ -166,5 +165,7 @@ static PyMethodDef functions[] = {
 
 int callback_register(PyObject *module)
 {
+    if (!numbered_type && !(numbered_type = (PyTypeObject *)PyType_FromSpec(&numbered_spec)))
+        return -1;
     return PyModule_AddFunctions(module, functions);
 }

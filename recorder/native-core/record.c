@@ -4,6 +4,7 @@
 #include "collector.h"
 #include "digest.h"
 #include "errors.h"
+#include "output.h"
 #include "threads.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@ static void note_unrecordable(boundary_entry *entry, PyTypeObject *type, unsigne
         PyErr_Clear(); /* out of memory for a hundred bytes: the stream stops making sense, and replay says so */
 }
 
-/* What a write to descriptor 1 or 2 wrote; `result` is how many bytes of it. */
+/* What a write to the program's output or error wrote, and which of them (1, 2); `result` is how many bytes of it. */
 static int output_of(boundary_entry *entry, const boundary_call *call, PyObject *result, int *fd, Py_buffer *data)
 {
     if (!result || !PyLong_CheckExact(result) || entry->index >= call->nargs)
@@ -35,7 +36,8 @@ static int output_of(boundary_entry *entry, const boundary_call *call, PyObject 
         *fd = (int)PyLong_AsLong(call->args[entry->descriptor]);
     else
         return 0;
-    if (*fd != 1 && *fd != 2)
+    *fd = output_stream(*fd);
+    if (!*fd)
         return 0;
     if (PyObject_GetBuffer(call->args[entry->index], data, PyBUF_SIMPLE) < 0) {
         PyErr_Clear();

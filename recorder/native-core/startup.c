@@ -7,6 +7,7 @@
 #include "decode.h"
 #include "errors.h"
 #include "handle.h"
+#include "output.h"
 #include "replay.h"
 #include "turn.h"
 
@@ -64,8 +65,15 @@ static PyObject *record_open(PyObject *Py_UNUSED(module), PyObject *arg)
         return NULL;
     if (record_attach(fd) < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
+    output_open();
     if (enter(MODE_RECORD) < 0)
         return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *descriptor_duplicated(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+{
+    output_duplicated();
     Py_RETURN_NONE;
 }
 
@@ -320,6 +328,8 @@ static PyObject *set_pickling(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyMethodDef functions[] = {
     {"record_open", record_open, METH_O, "record_open(fd): record into the ring behind fd; hidden until run()."},
+    {"descriptor_duplicated", descriptor_duplicated, METH_NOARGS,
+     "descriptor_duplicated(): the program's output may be reached by other descriptors than 1 and 2 from now on."},
     {"replay_open", replay_open, METH_O, "replay_open(fd): replay the flat stream behind fd; hidden until run()."},
     {"replaying", replaying, METH_NOARGS, "replaying() -> bool: is this a replay process?"},
     {"start", start, METH_O, "start(configuration) -> dict: writes the START record, or in replay returns it."},

@@ -49,6 +49,7 @@ PROGRAMS = [
     script("polling"),
     script("randomness", same=False),
     script("recursion"),
+    script("redirected"),
     script("sockets"),
     script("standard_input", stdin=LINES),
     script("subprocesses"),

@@ -69,6 +69,14 @@ def _note_new_program(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     return True
 
 
+def _note_duplicate(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
+    """From now on the program's output may pass through other descriptors than 1 and 2."""
+    _core.descriptor_duplicated()
+    return True
+
+
+_duplicates = Policy("RESULT", when=_note_duplicate)
+
 _COMPUTES = """
     fspath strerror major minor makedev register_at_fork WCOREDUMP WIFCONTINUED WIFSTOPPED WIFSIGNALED WIFEXITED
     WEXITSTATUS WTERMSIG WSTOPSIG _path_normpath _path_splitroot _path_splitroot_ex _inputhook waitstatus_to_exitcode
@@ -81,6 +89,8 @@ MODULES = [
         passing=_COMPUTES,
         special={
             "write": output(data=1, descriptor=0),
+            "dup": _duplicates,
+            "dup2": _duplicates,
             "execv": Policy("RESULT", when=_note_new_program),
             "execve": Policy("RESULT", when=_note_new_program),
             "readv": adapt(_encode_filled, _decode_filled),
@@ -92,7 +102,7 @@ MODULES = [
                  passing="__enter__"),
         ],
     ),
-    Module("fcntl"),
+    Module("fcntl", special={"fcntl": _duplicates}),
     Module("resource"),
     Module("_locale", special={"setlocale": RERUN}, passing="strcoll strxfrm gettext dgettext dcgettext"),
 ]
