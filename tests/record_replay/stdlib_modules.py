@@ -63,9 +63,10 @@ STATES = {
 }
 
 
-def run(command: list[str], folder: Path, seconds: float) -> Ran:
+def run(command: list[str], folder: Path, seconds: float, variables: dict[str, str] | None = None) -> Ran:
     """Runs it in `folder` in a process group of its own, which is killed after `seconds`."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "TMPDIR": str(folder)}
+    environment |= variables or {}
     began = time.monotonic()
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
