@@ -105,7 +105,7 @@ static PyObject *replayed_addresses(PyObject *text)
 static PyObject *address_repr(PyObject *object)
 {
     PyObject *text = was_of(Py_TYPE(object))(object);
-    if (!text || core_hidden || core_mode == MODE_OFF || !PyUnicode_Check(text))
+    if (!text || core_hidden || core_mode == MODE_OFF || !PyUnicode_Check(text) || core_is_elsewhere())
         return text;
     if (core_mode == MODE_REPLAY)
         return core_looking ? text : replayed_addresses(text);

@@ -84,7 +84,7 @@ static PyObject *call_hook(boundary_entry *entry, const boundary_call *call)
 
 PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call)
 {
-    if (core_mode == MODE_OFF || core_hidden)
+    if (core_mode == MODE_OFF || core_hidden || core_is_elsewhere())
         return entry->original(entry, call);
     if (entry->when) {
         PyObject *answer = boundary_adapt(entry->when, NULL, call);
@@ -482,12 +482,35 @@ static PyObject *patched_getter(PyObject *self, void *closure)
     return boundary_dispatch(closure, &call);
 }
 
+/* From 3.13 on CPython makes a signature of the flags where the documentation has none. Ours are other flags: the
+ * documentation gets that signature, in the form in which C code keeps it. Lives as long as the process. */
+static const char *signed_doc(const char *name, const char *doc, int flags)
+{
+    static const struct { int flags; const char *signature; } known[] = {
+        {METH_NOARGS, "($self, /)"}, {METH_NOARGS | METH_CLASS, "($type, /)"}, {METH_NOARGS | METH_STATIC, "()"},
+        {METH_O, "($self, object, /)"}, {METH_O | METH_CLASS, "($type, object, /)"}, {METH_O | METH_STATIC, "(object, /)"},
+    };
+    size_t i = 0, n = strlen(name);
+    while (i < sizeof known / sizeof *known && known[i].flags != (flags & ~METH_COEXIST))
+        i++;
+    if (PY_VERSION_HEX < 0x030D0000 || i == sizeof known / sizeof *known)
+        return doc;
+    if (doc && strncmp(doc, name, n) == 0 && doc[n] == '(' && strstr(doc, ")\n--\n\n"))
+        return doc;
+    size_t size = n + strlen(known[i].signature) + strlen(doc ? doc : "") + 8;
+    char *made = PyMem_Malloc(size);
+    if (!made)
+        return doc;
+    snprintf(made, size, "%s%s\n--\n\n%s", name, known[i].signature, doc ? doc : "");
+    return made;
+}
+
 static void fill_definition(boundary_entry *entry, const char *name, const char *doc, int keep)
 {
     entry->def.ml_name = name;
     entry->def.ml_meth = (PyCFunction)(void (*)(void))trampolines[entry->id];
     entry->def.ml_flags = METH_FASTCALL | METH_KEYWORDS | (keep & (METH_STATIC | METH_CLASS | METH_COEXIST));
-    entry->def.ml_doc = doc;
+    entry->def.ml_doc = signed_doc(name, doc, keep);
 }
 
 static int patch_function(boundary_entry *entry, PyCFunctionObject *function)

@@ -150,6 +150,12 @@ int context_create(uint32_t number, size_t stack_size, context_main main, void *
     return 0;
 }
 
+void context_set_ident(uint32_t number, unsigned long ident)
+{
+    if (number < known && contexts[number] && contexts[number]->state)
+        contexts[number]->state->thread_id = ident;
+}
+
 /* --- the recorded order --------------------------------------------------------------------------------- */
 
 /* The next record if it is a hand-over: to whom, and at which count (-1: at a blocking call). */

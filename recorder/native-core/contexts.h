@@ -14,6 +14,9 @@ typedef void (*context_main)(void *argument);
  * 0, or -1 with an exception set. */
 int context_create(uint32_t number, size_t stack_size, context_main main, void *argument);
 
+/* Its thread state gets the recorded ident: sys._current_frames() and PyThreadState_SetAsyncExc() go by it. */
+void context_set_ident(uint32_t number, unsigned long ident);
+
 /* The next record must be a hand-over at a blocking call: makes it. Returns when the caller runs again. */
 void context_switch_as_recorded(void);
 

@@ -2,6 +2,8 @@
  * Every topic adds its own functions to the module. */
 #include "core.h"
 
+PyInterpreterState *core_interpreter;
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "retroscope.recorder._core",
@@ -18,6 +20,7 @@ PyMODINIT_FUNC PyInit__core(void)
     PyObject *module = PyModule_Create(&definition);
     if (!module)
         return NULL;
+    core_interpreter = PyInterpreterState_Main();
     for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
         if (topics[i](module) < 0) {
             Py_DECREF(module);

@@ -15,6 +15,14 @@ extern int core_mode;
 /* Above 0: this thread runs our own code or is inside a boundary call; nothing is recorded, checked or counted. */
 extern __thread int core_hidden;
 
+/* The interpreter that is recorded. Sub-interpreters share static types with it, and are outside the boundary. */
+extern PyInterpreterState *core_interpreter;
+
+static inline int core_is_elsewhere(void)
+{
+    return PyInterpreterState_Get() != core_interpreter;
+}
+
 /* Enter and leave hidden code; they nest. */
 void core_hide(void);
 void core_show(void);

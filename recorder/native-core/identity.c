@@ -221,6 +221,8 @@ static int is_short_lived(PyObject *object)
 
 Py_hash_t identity_hash(PyObject *object)
 {
+    if (core_is_elsewhere())
+        return pointer_hash(object);
     if (is_short_lived(object))
         return core_hidden ? pointer_hash(object) : recorded_hash(object);
     mark *m = find(object);

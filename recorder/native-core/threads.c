@@ -224,6 +224,8 @@ PyObject *thread_launch(boundary_entry *entry, PyObject *module, thread *t, PyOb
         ident = replayed_ident(entry);
         if (ident && context_create(t->number, 0, context_thread, t) < 0)
             Py_CLEAR(ident);
+        if (ident)
+            context_set_ident(t->number, PyLong_AsUnsignedLong(ident));
     } else {
         if (!turn_is_shared)
             turn_share();
@@ -310,6 +312,8 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call)
 static PyObject *set_main_ident(PyObject *Py_UNUSED(module), PyObject *ident)
 {
     main_ident = PyLong_AsUnsignedLong(ident);
+    if (core_mode == MODE_REPLAY)
+        PyThreadState_Get()->thread_id = main_ident;
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
            "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings",
-           "addresses", "testing")
+           "addresses", "memory", "interpreters", "testing")
 
 
 class Registry:
@@ -50,6 +50,8 @@ def take_over(core: "Core", importer: "Importer") -> None:
     core.set_pickling(*_pickling(importer))
     for name in ("sys", "builtins", "posix", "time", "_io", "_thread", "_signal", "_imp"):
         registry.module_loaded(sys.modules[name], name)
+    if hasattr(sys, "monitoring"):  # 3.12; it is in no table of modules
+        registry.module_loaded(sys.monitoring, "sys.monitoring")
     for name, module in list(sys.modules.items()):
         if name.startswith("_frozen_importlib"):
             registry.module_loaded(module, name)

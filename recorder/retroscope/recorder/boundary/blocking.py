@@ -16,6 +16,11 @@ _CALLS = {
         _sqlite3.Cursor.execute _sqlite3.Cursor.executemany _sqlite3.Cursor.executescript
         _sqlite3.Connection.commit _sqlite3.Connection.rollback _sqlite3.Connection.__exit__
         _sqlite3.Connection.backup
+        _xxsubinterpreters.run_string _xxsubinterpreters.destroy
+        _interpreters.run_string _interpreters.run_func _interpreters.exec _interpreters.call _interpreters.destroy
+        _interpchannels.send _interpchannels.send_buffer _interpchannels.recv
+        _testcapi.run_in_subinterp _testcapi.run_in_subinterp_with_config
+        _testinternalcapi.run_in_subinterp_with_config _testinternalcapi.exec_interpreter
         _ssl._SSLSocket.do_handshake _ssl._SSLSocket.read _ssl._SSLSocket.write _ssl._SSLSocket.shutdown
     """,
     "BLOCKS_READ": "posix.read posix.readv",

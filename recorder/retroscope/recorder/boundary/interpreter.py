@@ -60,6 +60,25 @@ def _decode_profile(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -
     return made
 
 
+def _encode_idents(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    return list(result)
+
+
+def _frames_of(idents: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """The threads that the recording found, in its order; where the calling thread stands, our own frame is on top."""
+    import sys
+
+    here, own = sys._current_frames(), sys._getframe()
+    return {ident: own.f_back if here[ident] is own else here[ident] for ident in idents}
+
+
+def _exceptions_of(idents: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    import sys
+
+    here = sys._current_exceptions()
+    return {ident: here[ident] for ident in idents}
+
+
 _TRAMPOLINES = ("activate_stack_trampoline", "deactivate_stack_trampoline", "is_stack_trampoline_active")
 
 MODULES = [
@@ -76,8 +95,15 @@ MODULES = [
             "getrefcount": RESULT,
             "getallocatedblocks": RESULT,
             "_debugmallocstats": RESULT,
+            "_current_frames": adapt(_encode_idents, _frames_of),
+            "_current_exceptions": adapt(_encode_idents, _exceptions_of),
             **dict.fromkeys(_TRAMPOLINES, RESULT),  # they write a file for perf
         },
+    ),
+    Module(
+        "sys.monitoring",  # a tool of ours is in use in replay, and sometimes while recording
+        functions=PASS,
+        special=dict.fromkeys(("get_tool", "get_events", "get_local_events", "_all_events"), RESULT),
     ),
     Module(
         "gc",
@@ -89,6 +115,5 @@ MODULES = [
         functions=PASS,
         types=[Type("Profiler", methods=PASS, special={"getstats": adapt(_encode_profile, _decode_profile)})],
     ),
-    Module("_tracemalloc"),
     Module("faulthandler"),
 ]

@@ -7,9 +7,12 @@ _FILES = """
     pymarshal_read_long_from_file pymarshal_read_last_object_from_file pymarshal_read_object_from_file
 """
 
+_MEMORY = "tracemalloc_track tracemalloc_untrack tracemalloc_get_traceback"
+
 _PERF = ("write_perf_map_entry", "perf_map_state_teardown")
 
 MODULES = [
-    Module("_testcapi", functions=PASS, special=dict.fromkeys(_FILES.split(), RESULT)),
+    Module("_testexternalinspection"),
+    Module("_testcapi", functions=PASS, special=dict.fromkeys((_FILES + _MEMORY).split(), RESULT)),
     Module("_testinternalcapi", functions=PASS, special=dict.fromkeys(_PERF, RESULT)),
 ]
