@@ -113,14 +113,14 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-def examine(python: str, module: str, seconds: float, keep: Path | None = None) -> Verdict:
-    """Plain, recorded, replayed."""
+def examine(python: str, module: str, seconds: float, keep: Path | None = None, longest: float = 0) -> Verdict:
+    """Plain, recorded, replayed; each within `seconds`, the plain run within `longest` when that is given."""
     with tempfile.TemporaryDirectory(prefix="stdlib-") as name:
         home = Path(name)
         trace, report = home / "trace.db", home / "report.xml"
         program = ["-m", "test", "--junit-xml", str(report), module]
         scope = str(Path(python).parent / "scope")
-        plain = run([python, *program], fresh(home / "work"), seconds)
+        plain = run([python, *program], fresh(home / "work"), longest or seconds)
         expected = outcomes(report)
         if plain.status != 0:
             lines = (plain.stdout + plain.stderr).decode("utf-8", "replace").strip().splitlines() or [""]
@@ -194,6 +194,7 @@ def main() -> int:
     parser.add_argument("--python", nargs="+", default=[sys.executable])
     parser.add_argument("--modules", nargs="+", required=True)
     parser.add_argument("--timeout", type=float, default=120, help="seconds for each of the three runs")
+    parser.add_argument("--plain-timeout", type=float, default=0, help="of the plain run; default: the same")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--results", type=Path, help="merge the results into FOLDER/VERSION.json")
     parser.add_argument("--keep", type=Path, help="keep the traces that are not exact in this folder")
@@ -203,13 +204,14 @@ def main() -> int:
         version = version_of(python)
         verdicts = []
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            jobs = [pool.submit(examine, python, name, arguments.timeout, arguments.keep) for name in arguments.modules]
+            limits = (arguments.timeout, arguments.keep, arguments.plain_timeout)
+            jobs = [pool.submit(examine, python, name, *limits) for name in arguments.modules]
             for job in jobs:
                 verdicts.append(job.result())
                 print(row(version, verdicts[-1]), flush=True)
+                if arguments.results:
+                    save(arguments.results, version, verdicts[-1:])
         exact = exact and all(verdict.state in ("exact", "skipped", "plain") for verdict in verdicts)
-        if arguments.results:
-            save(arguments.results, version, verdicts)
     return 0 if exact else 1
 
 

@@ -131,15 +131,18 @@ class ProcessWriter:
         return PROCESSES, PROCESS_KEY.pack(self.number), encode_value(facts)
 
 
+HASH_BYTES = 16
+
+
 def _source_entry(payload: bytes, offset: int) -> bytes:
-    """(str path, bytes content, bytes hash) in the stream at `offset` → path, hash and the place of the content."""
+    """(str path, bytes content, bytes hash, …) in the stream at `offset` → path, hash and the place of the content."""
     path_size = int.from_bytes(payload[6:10], "little")
     content = 10 + path_size + 5
     size = int.from_bytes(payload[content - 4 : content], "little")
     return encode_value(
         {
             "path": payload[10 : 10 + path_size].decode("utf-8", "surrogatepass"),
-            "hash": payload[content + size + 5 :],
+            "hash": payload[content + size + 5 : content + size + 5 + HASH_BYTES],
             "offset": offset + content,
             "size": size,
         }

@@ -1,9 +1,11 @@
 """The import system: where a module was found, and its source. Both are recorded as decisions.
 
 In replay, code is compiled from the recorded source; the cached code of this machine is used only when
-the file here still has that very content.
+the file here still has that very content. Cached code that goes by a hash of its source, which may not have been
+looked at, is recorded itself.
 """
 
+import posix
 import sys
 
 from retroscope.recorder.boundary.declare import PASS, Module, Policy, Type, adapt
@@ -54,11 +56,34 @@ def _is_plain_loader(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
 def _encode_code(code: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     path = self.get_filename(args[0])
     content = bytes(self.get_data(path))
+    if _is_unchecked(path):
+        return (path, content, _core.blake2b(content), _marshal().dumps(code))
     return (path, content, _core.blake2b(content))
 
 
+def _is_unchecked(path: str) -> bool:
+    """May the cached code be of another source? So it is where it goes by a hash, which need not be looked at."""
+    try:
+        descriptor = posix.open(_external.cache_from_source(path), posix.O_RDONLY | posix.O_CLOEXEC)
+    except (OSError, NotImplementedError):  # the latter: sys.implementation.cache_tag is None
+        return False
+    try:
+        head = posix.read(descriptor, 5)
+    finally:
+        posix.close(descriptor)
+    return len(head) == 5 and bool(head[4] & 1)
+
+
+def _marshal() -> "Any":
+    import marshal
+
+    return marshal
+
+
 def _decode_code(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    path, content, _ = value
+    path, content, _, *compiled = value
+    if compiled:
+        return _marshal().loads(compiled[0])
     filters = getattr(sys.modules.get("warnings") or sys.modules["_warnings"], "filters", None)
     quiet = ("ignore", None, Warning, None, 0)  # what the compiler has warned of is a callback in the record
     if isinstance(filters, list):
@@ -95,15 +120,11 @@ def _is_sourceless(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
 
 
 def _encode_sourceless(code: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> bytes:
-    import marshal
-
-    return marshal.dumps(code)
+    return _marshal().dumps(code)  # type: ignore[no-any-return]
 
 
 def _decode_sourceless(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    import marshal
-
-    return marshal.loads(value)
+    return _marshal().loads(value)
 
 
 _compiles = Policy("SOURCE", encode=_encode_code, decode=_decode_code, when=_is_plain_loader)
