@@ -173,6 +173,32 @@ static void detach_frames(void)
 #endif
 }
 
+/* Gives the program a `__main__` of its own. Ours is held by C frames that never return: it could not die when the
+ * program ends, and what is finalized then would find its globals set to None. */
+static int renew_main(void)
+{
+    PyObject *modules = PyImport_GetModuleDict(), *old = PyDict_GetItemString(modules, "__main__");
+    PyObject *ours = PyModule_GetDict(old), *annotations = NULL;
+    PyObject *main = PyModule_New("__main__");
+    PyObject *importlib = main ? PyImport_ImportModule("_frozen_importlib") : NULL;
+    PyObject *loader = importlib ? PyObject_GetAttrString(importlib, "BuiltinImporter") : NULL;
+    int failed = !loader || PyObject_SetAttrString(main, "__loader__", loader) < 0;
+    if (!failed && PyDict_GetItemString(ours, "__annotations__")) {
+        annotations = PyDict_New();
+        failed = !annotations || PyObject_SetAttrString(main, "__annotations__", annotations) < 0;
+    }
+    PyObject_GC_UnTrack(old); /* gc does not show what is not the program's */
+    PyObject_GC_UnTrack(ours);
+    failed = failed || PyObject_SetAttrString(main, "__builtins__", PyDict_GetItemString(ours, "__builtins__")) < 0 ||
+             PyDict_SetItemString(modules, "__main__", main) < 0;
+    PyDict_Clear(ours);
+    Py_XDECREF(annotations);
+    Py_XDECREF(loader);
+    Py_XDECREF(importlib);
+    Py_XDECREF(main);
+    return failed ? -1 : 0;
+}
+
 /* As pymain_run_module: `name` is a module's, `alter` says whether sys.argv[0] becomes its path. */
 static PyObject *run_module(PyObject *name, PyObject *alter)
 {
@@ -230,14 +256,12 @@ static PyObject *run(PyObject *Py_UNUSED(module), PyObject *args)
         return NULL;
     detach_frames();
     core_show();
-    if (site) {
-        PyObject *module = PyImport_ImportModule("site");
-        if (!module) {
-            PyErr_Print();
-            Py_Exit(1);
-        }
-        Py_DECREF(module);
+    PyObject *module = renew_main() < 0 ? NULL : site ? PyImport_ImportModule("site") : Py_NewRef(Py_None);
+    if (!module) {
+        PyErr_Print();
+        Py_Exit(1);
     }
+    Py_DECREF(module);
     PyObject *result = run_plan(prepare);
     Py_XDECREF(result);
     finish(!result);

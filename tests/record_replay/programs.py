@@ -44,6 +44,7 @@ PROGRAMS = [
     script("exceptions", status=1),
     script("files"),
     script("generators"),
+    script("globals_at_exit"),
     script("hostile_objects"),
     script("identity_sets", same=False),
     script("polling"),

@@ -17,18 +17,10 @@ _import = builtins.__import__
 
 def prepare(core: "Core", facts: "Facts", source: "Any") -> "Callable[[], tuple[Any, Any]]":
     """The function that core.run calls, hidden, after `site`: a plan, (code, globals) or (function, args)."""
-    namespace = vars(sys.modules["__main__"])
-    kept = {name: namespace[name] for name in ("__name__", "__doc__", "__package__", "__spec__", "__builtins__")}
-    annotations = namespace.get("__annotations__")
     compile("", "", "exec")  # makes the types of its syntax trees now, while they are not the program's
-    builtin_importer = sys.modules["_frozen_importlib"].BuiltinImporter
 
     def plan() -> "tuple[Any, Any]":
-        namespace.clear()
-        namespace.update(kept, __loader__=builtin_importer, __doc__=None)
-        if annotations is not None:
-            annotations.clear()
-            namespace["__annotations__"] = annotations
+        namespace = vars(sys.modules["__main__"])
         main = facts["main"]
         if main["form"] == "package" or not facts["safe_path"]:
             sys.path.insert(0, main["path0"])

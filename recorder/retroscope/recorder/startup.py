@@ -34,7 +34,7 @@ def _load_core(path: str) -> "ModuleType":
 
 
 def _load_importer(folder: str) -> "Any":
-    """importer.py in a namespace of its own: this one, `__main__`, becomes the program's."""
+    """importer.py in a namespace of its own: this one, `__main__`, is cleared when the program gets its own."""
     loader = sys.modules["_frozen_importlib_external"].SourceFileLoader
     namespace: dict[str, Any] = {"__name__": "retroscope.recorder.importer"}
     exec(loader("importer", folder + "/importer.py").get_code("importer"), namespace)
