@@ -232,8 +232,10 @@ PyObject *thread_launch(boundary_entry *entry, PyObject *module, thread *t, PyOb
         PyObject *started_as = start_original(entry, module, t, rest, nrest);
         if (!started_as)
             record_failure(entry);
+        core_hidden++; /* a handle says what CPython knows: the thread itself may not have told us yet */
         ident = started_as && !PyLong_Check(started_as) ? PyObject_GetAttrString(started_as, "ident")
                                                         : Py_XNewRef(started_as);
+        core_hidden--;
         Py_XDECREF(started_as);
         if (ident && record_result(entry, ident) < 0)
             PyErr_Clear();
