@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "control.h"
 
+#include "abandoned.h"
 #include "after_record.h"
 #include "channel.h"
 #include "core.h"
@@ -67,10 +68,6 @@ static bool forking;
 
 /* Whether the running frame is the program's: not before it began, nor after its end. */
 static bool in_program;
-
-/* How often a running process looks whether its controller is still there. */
-#define TICKS_PER_CHECK ((uint64_t)1 << 24)
-static uint64_t next_check = TICKS_PER_CHECK;
 
 /* Long enough for a message with its stack; what is longer is cut, and says so. */
 static char text_bytes[1 << 16];
@@ -139,7 +136,7 @@ static void fork_looker(int passed)
 /* When nothing has to be looked at on the way. */
 static void wake_for_limit(void)
 {
-    ticks_wake_at(search_current.until < next_check ? search_current.until : next_check);
+    ticks_wake_at(search_current.until);
     ticks_wake_by(after_record_tick);
 }
 
@@ -202,6 +199,7 @@ static void stop(enum stop_reason reason, const char *text)
     send_stopped(reason, text);
     while (!take_request(reason, text))
         ;
+    abandoned_watch(channel, OP_QUIT);
     after_record_run(true);
     errno = saved;
 }
@@ -213,17 +211,8 @@ void control_stop_here(enum stop_reason reason)
 
 void control_tick(void)
 {
-    if (ticks_now >= search_current.until) {
+    if (ticks_now >= search_current.until)
         stop(STOP_LIMIT, "");
-        return;
-    }
-    if (ticks_now >= next_check) {
-        next_check = ticks_now + TICKS_PER_CHECK;
-        if (channel >= 0 && channel_is_over(channel, OP_QUIT))
-            _exit(0);
-        if (!search_every_line())
-            wake_for_limit();
-    }
 }
 
 /* --- the last word -------------------------------------------------------------------------------------- */

@@ -220,6 +220,18 @@ def test_a_running_process_notices_that_its_controller_is_gone() -> None:
     assert soon(lambda: not alive(child.pid), 60)
 
 
+@pytest.mark.parametrize("body", ["while True: pass", "sum(iter(int, 1))"])
+def test_a_process_without_line_events_notices_it_too(tmp_path: Path, body: str) -> None:
+    program = tmp_path / "endless.py"
+    program.write_text(body + "\n")
+    debuggee = Debuggee(program)
+    debuggee.control.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        debuggee.run()
+    debuggee.control.close()
+    assert debuggee.popen.wait(20) == 0
+
+
 def test_nonsense_from_the_controller_is_named(noisy: Debuggee) -> None:
     noisy.control.send(b"\x63\0\0\0\0\0\0\0hello")
     stopped = noisy.receive()
