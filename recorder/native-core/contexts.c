@@ -4,6 +4,7 @@
 #include "control.h"
 #include "count.h"
 #include "replay.h"
+#include "thread_records.h"
 #include "ticks.h"
 #include "turn.h"
 
@@ -24,12 +25,16 @@ typedef struct {
     size_t stack_size;
     int hidden;            /* core_hidden of this thread while it does not run */
     uint32_t ticks_hidden;
+    PyObject *callable, *self; /* what it waits for while it does not run; NULL: it was preempted */
     bool started, over;
 } context;
 
 static context **contexts; /* by number; [1] is the main thread */
 static uint32_t known;
 static context *dead;      /* its stack goes when another context runs */
+
+/* See context_may_wait(). */
+static PyObject *next_callable, *next_self;
 
 static context *find(uint32_t number)
 {
@@ -85,6 +90,7 @@ static void use_state(PyThreadState *state)
 
 static void leave(context *from, uint32_t to_number, context *to)
 {
+    to->started = true;
     from->hidden = core_hidden;
     from->ticks_hidden = ticks_hidden;
     if (!from->over)
@@ -185,7 +191,7 @@ int64_t context_next_preemption(void)
     return next_switch(&number, &count) ? count : -1;
 }
 
-static void switch_to(uint32_t number)
+static void switch_to(uint32_t number, bool waits)
 {
     record_view record;
     context *from = contexts[core_thread], *to = find(number);
@@ -195,6 +201,8 @@ static void switch_to(uint32_t number)
     stream_take();
     if (from == to)
         return;
+    from->callable = waits ? next_callable : NULL;
+    from->self = waits ? next_self : NULL;
     leave(from, number, to);
     arrive(from);
 }
@@ -207,7 +215,7 @@ void context_switch_as_recorded(void)
         replay_record_ends();
     if (!next_switch(&number, &count) || count != SWITCH_BLOCKED)
         replay_diverged("thread %u has to wait here, in the recording it did not", core_thread);
-    switch_to(number);
+    switch_to(number, true);
 }
 
 void context_preempt(int64_t place)
@@ -216,5 +224,70 @@ void context_preempt(int64_t place)
     int64_t recorded;
     if (!next_switch(&number, &recorded) || recorded != place)
         replay_diverged("the recording has no hand-over of the turn here, one was expected");
-    switch_to(number);
+    switch_to(number, false);
+}
+
+/* --- for lookers ------------------------------------------------------------------------------------------ */
+
+void context_may_wait(PyObject *callable, PyObject *self)
+{
+    next_callable = callable;
+    next_self = self;
+}
+
+bool context_lives(uint32_t number)
+{
+    return number == 1 ? !(known > 1 && contexts[1] && contexts[1]->over)
+                       : number < known && contexts[number] && !contexts[number]->over;
+}
+
+static const char *state_of(const context *c, uint32_t number)
+{
+    if (c->over)
+        return "finished";
+    if (number == core_thread)
+        return "running";
+    if (!c->started && number != 1)
+        return "starting";
+    return c->callable ? "waiting" : "ready";
+}
+
+/* (number, ident, state, innermost frame or None, callable or None, its self or None) */
+static PyObject *describe_context(const context *c, uint32_t number)
+{
+    bool stands = !c->over && number != core_thread;
+    PyObject *frame = stands && c->state ? (PyObject *)PyThreadState_GetFrame(c->state) : NULL;
+    PyObject *row = Py_BuildValue("kksOOO", (unsigned long)number, thread_ident_of(number), state_of(c, number), frame ? frame : Py_None,
+                                  stands && c->callable ? c->callable : Py_None,
+                                  stands && c->self ? c->self : Py_None);
+    Py_XDECREF(frame);
+    return row;
+}
+
+static PyObject *threads(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+{
+    static const context alone;
+    PyObject *list = PyList_New(0);
+    for (uint32_t number = 1; list && (number == 1 || number < known); number++) {
+        const context *c = number < known ? contexts[number] : &alone;
+        if (!c)
+            continue;
+        PyObject *row = describe_context(c, number);
+        if (!row || PyList_Append(list, row) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(row);
+    }
+    return list;
+}
+
+static PyMethodDef functions[] = {
+    {"threads", threads, METH_NOARGS,
+     "threads() -> list of (number, ident, state, innermost frame, callable, its self): the threads of a replay, started by now.\n"
+     "The running one has no frame here."},
+    {0},
+};
+
+int contexts_register(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
 }

@@ -26,6 +26,13 @@ bool context_switch_is_at(int64_t place);
 /* The next record must be the hand-over at this place: makes it. */
 void context_preempt(int64_t place);
 
+/* What the running thread is about to wait for, should it have to: the callable's name and its self, borrowed; they stay
+ * for as long as it waits. */
+void context_may_wait(PyObject *callable, PyObject *self);
+
+/* Whether this thread was started and is not over. */
+bool context_lives(uint32_t number);
+
 /* The count of the next hand-over if that is by preemption, -1 otherwise. */
 int64_t context_next_preemption(void);
 

@@ -37,6 +37,7 @@ int callback_register(PyObject *module);
 int reference_register(PyObject *module);
 int boundary_register(PyObject *module);
 int threads_register(PyObject *module);
+int contexts_register(PyObject *module);
 int identity_register(PyObject *module);
 int address_register(PyObject *module);
 int collector_register(PyObject *module);

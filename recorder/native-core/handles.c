@@ -115,7 +115,8 @@ PyObject *handle_is_done(boundary_entry *entry, const boundary_call *call)
 PyObject *handle_ident(boundary_entry *entry, const boundary_call *call)
 {
     thread *t = by_handle(call->self);
-    return t ? PyLong_FromUnsignedLong(t->ident) : entry->original(entry, call);
+    bool known = t && t->ident;  /* thread_launch asks before it knows, and wants the original's answer */
+    return known ? PyLong_FromUnsignedLong(t->ident) : entry->original(entry, call);
 }
 
 static thread *awaited_at_exit(void)

@@ -173,6 +173,7 @@ static PyObject *describe_output(const record_view *record)
 
 static void expect(boundary_entry *entry, uint32_t digest, const boundary_call *call, record_view *record)
 {
+    context_may_wait(entry->name, call->self);
     peek(record);
     unsigned kind = record->kind;
     if (record->callable != entry->id || (kind != KIND_RESULT && kind != KIND_RAISED && kind != KIND_SOURCE)) {
@@ -200,6 +201,7 @@ void replay_expect_own(unsigned kind, record_view *record)
 
 void replay_expect_call(boundary_entry *entry, record_view *record)
 {
+    context_may_wait(entry->name, NULL);
     peek(record);
     if (record->callable != entry->id || (record->kind != KIND_RESULT && record->kind != KIND_RAISED)) {
         core_hide();
@@ -210,6 +212,7 @@ void replay_expect_call(boundary_entry *entry, record_view *record)
 
 int replay_callback_is_next(boundary_entry *entry, record_view *record)
 {
+    context_may_wait(entry->name, NULL);
     peek(record);
     return record->kind == KIND_CALLBACK && record->callable == entry->id;
 }
@@ -317,6 +320,7 @@ static PyObject *outcome(boundary_entry *entry, const boundary_call *call, const
 static int raises_at_once(boundary_entry *entry)
 {
     record_view record;
+    context_may_wait(entry->name, NULL);
     peek(&record);
     return record.callable == entry->id && record.kind == KIND_RAISED;
 }

@@ -20,6 +20,9 @@ typedef struct thread {
 extern thread *threads_known;
 
 thread *thread_by_number(uint32_t number);
+
+/* In replay: the ident as recorded, 0 when it is not known any more. */
+unsigned long thread_ident_of(uint32_t number);
 void thread_forget(thread *t);
 
 /* A new record for a thread that will run function(*args, **kwargs), or NULL with an exception; thread_drop takes it

@@ -33,6 +33,12 @@ unsigned long thread_ident(void)
     return t ? t->ident : main_ident;
 }
 
+unsigned long thread_ident_of(uint32_t number)
+{
+    thread *t = thread_by_number(number);
+    return number == 1 ? main_ident : t ? t->ident : 0;
+}
+
 void thread_forget(thread *t)
 {
     for (thread **at = &threads_known; *at; at = &(*at)->next) {

@@ -57,6 +57,7 @@ static int replay_wait(const waiting *w, int (*attempt)(boundary_entry *, const 
             stream_take();
             return 0;
         }
+        context_may_wait(w->entry->name, w->call->self);
         context_switch_as_recorded();
         int done = attempt(w->entry, w->call);
         if (done)

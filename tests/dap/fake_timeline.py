@@ -30,6 +30,7 @@ from retroscope.replay.moments import (
     ReplayError,
     Scope,
     StopReason,
+    TaskInfo,
     ThreadId,
     ThreadInfo,
     Tick,
@@ -230,6 +231,9 @@ class FakeTimeline:
 
     def threads(self) -> list[ThreadInfo]:
         return [ThreadInfo(MAIN, "MainThread")]
+
+    def tasks(self) -> list[TaskInfo]:
+        return []
 
     def stack(self, thread: ThreadId | None = None) -> list[Frame]:
         if thread not in (None, MAIN):

@@ -100,7 +100,7 @@ def test_questions(entered: Client, fine: Path) -> None:
     total = typed(entered, "tick").split()[3]
     assert typed(entered, "where") == "no Python code is running at this moment"
     assert typed(entered, ".output").splitlines()[-1] == "done"
-    assert typed(entered, "threads") == "* 1 MainThread"
+    assert typed(entered, "threads") == "* 1 MainThread  running"
     assert "reverse-continue, rc" in typed(entered, "help")
     move(entered, "goto 1")
     assert typed(entered, "tick") == f"tick 1 of {total} (in the past)  {fine}:1 in <module>"

@@ -112,7 +112,7 @@ def test_evaluation_runs_anything_and_says_what_went_wrong(wire: Wire) -> None:
 
 
 def test_the_stack_and_its_names(wire: Wire) -> None:
-    function, path, line, visible = wire.ask("stack")[0]
+    _, function, path, line, visible = wire.ask("stack")[0]
     assert (function, path, visible) == ("moment", inspected.__file__, True)
     assert line > inspected.moment.__code__.co_firstlineno
     assert {"order", "Loud", "moment"} <= set(wire.ask("names", 0))

@@ -172,7 +172,7 @@ def test_a_program_of_the_library_is_shown_all_the_same(tmp_path: Path) -> None:
     assert (
         "library, so all are shown"
         in subprocess.run(
-            [SCOPE, "replay", str(trace), "-x", "thread 1"], capture_output=True, text=True, check=True
+            [SCOPE, "replay", str(trace), "-x", "thread"], capture_output=True, text=True, check=True
         ).stdout
     )
 

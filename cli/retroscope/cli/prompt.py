@@ -7,7 +7,7 @@ commands, `prompt_input` the terminal. Nothing here knows how replay works.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from retroscope.cli.rendering import Renderer
@@ -48,7 +48,7 @@ class Session:
         self.selected = 0
         self.listed = 0
         """The line up to which `list` has shown the source, 0 when the user has moved since."""
-        self._frames: list[Frame] | None = None
+        self._frames: Sequence[Frame] | None = None
         self.after_motion: Callable[[], None] = lambda: None
         """Called before the place is shown, for what drew over the screen meanwhile."""
 
@@ -111,10 +111,18 @@ class Session:
         if frame is not None:
             self.say(self.renderer.source(self.timeline.source(frame.path), frame.line, path=frame.path))
 
-    def frames(self) -> list[Frame]:
+    def frames(self) -> Sequence[Frame]:
+        """The stack that the user looks at: the running thread's, unless they chose another one."""
         if self._frames is None:
             self._frames = self.timeline.stack()
         return self._frames
+
+    def look_at(self, frames: Sequence[Frame]) -> None:
+        """Turns to another stack of this moment, until the next motion; selects its innermost frame of the user's code."""
+        self._frames = frames
+        shown = (at for at, frame in enumerate(frames) if frame.visible)
+        self.selected = next(shown, 0) if self.timeline.visible_only else 0
+        self.listed = 0
 
     def frame(self) -> Frame:
         """The frame the user looks at."""

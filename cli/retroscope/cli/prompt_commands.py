@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from retroscope.cli.prompt import Command, CommandFailed, Quit, Session
-from retroscope.replay.timeline import Breakpoint, InputId, Moment, ThreadId, Tick, Value
+from retroscope.cli.prompt_threads import task, tasks, thread, threads
+from retroscope.replay.timeline import Breakpoint, InputId, Moment, Tick, Value
 
 _AROUND = 5
 _INPUTS_SHOWN = 10
@@ -113,7 +114,7 @@ def _select(session: Session, towards: int, rest: str) -> None:
         session.selected = at
     session.listed = 0
     frame = session.frame()
-    session.say(session.renderer.frames([frame], frame.id, True))
+    session.say(session.renderer.frames([frame], session.selected, True, session.selected))
     session.say(session.renderer.source(session.timeline.source(frame.path), frame.line, path=frame.path))
 
 
@@ -138,19 +139,6 @@ def _tick(session: Session, rest: str) -> None:
     timeline, now = session.timeline, session.timeline.now
     last = f" of {timeline.last_tick}" if timeline.last_tick is not None else ""
     session.say(f"tick {now.tick}{last}, {now.input} inputs used, thread {now.thread}")
-
-
-def _threads(session: Session, rest: str) -> None:
-    now = session.timeline.now.thread
-    for thread in session.timeline.threads():
-        session.say(f"{'>' if thread.id == now else ' '} {thread.id}  {thread.name}")
-
-
-def _thread(session: Session, rest: str) -> None:
-    wanted = ThreadId(_number(rest, "the number of a thread"))
-    if wanted not in [thread.id for thread in session.timeline.threads()]:
-        raise CommandFailed(f"there is no thread {wanted} at this moment; `threads` lists them")
-    session.moved(session.timeline.now)
 
 
 def _inputs(session: Session, rest: str) -> None:
@@ -303,8 +291,10 @@ COMMANDS = [
     Command(("tick",), "", "where in time this is", _tick),
     Command(("inputs",), "[N]", "what the program got from outside around now", _inputs),
     Command(("output",), "", "what the program has written so far", _output),
-    Command(("threads",), "", "the threads of this moment", _threads),
-    Command(("thread",), "N", "look at another thread", _thread),
+    Command(("threads",), "[all]", "the threads of this moment; `all` with those that ended", threads),
+    Command(("thread",), "[N]", "look at thread N, until the next motion; alone: back to the running one", thread),
+    Command(("tasks",), "", "the asyncio tasks of this moment, and what they wait for", tasks),
+    Command(("task",), "NAME", "look at a task: its coroutine and what that awaits", task),
     Command(("library",), "[on | off]", "whether motion stops in library code; at first off", _library),
     Command(("help", "h"), "[COMMAND]", "this list, or what a command does", _help),
     Command(("quit", "q"), "", "end the session", _quit),

@@ -93,19 +93,19 @@ class Renderer:
             shown.append(self.colours.here(row) if number == line and around else row)
         return "\n".join(shown)
 
-    def frames(self, frames: Sequence[Frame], selected: int, everything: bool) -> str:
-        """Innermost first; stretches of library code in one line unless `everything` is wanted."""
+    def frames(self, frames: Sequence[Frame], selected: int, everything: bool, first: int = 0) -> str:
+        """Innermost first, numbered from `first`; stretches of library code in one line unless `everything` is wanted."""
         rows: list[str] = []
         hidden = 0
-        for frame in frames:
-            if not (frame.visible or everything or frame.id == selected):
+        for number, frame in enumerate(frames, first):
+            if not (frame.visible or everything or number == selected):
                 hidden += 1
                 continue
             rows += self._hidden(hidden)
             hidden = 0
-            mark = ">" if frame.id == selected else " "
-            row = f"{mark} #{frame.id}  {frame.function}  {self.path(frame.path)}:{frame.line}"
-            rows.append(self.colours.here(row) if frame.id == selected else row)
+            mark = ">" if number == selected else " "
+            row = f"{mark} #{number}  {frame.function}  {self.path(frame.path)}:{frame.line}"
+            rows.append(self.colours.here(row) if number == selected else row)
         return "\n".join(rows + self._hidden(hidden))
 
     def _hidden(self, count: int) -> list[str]:

@@ -45,6 +45,7 @@ COMMANDS = (
     Command(("tick",), None, "where in the recording one stands"),
     Command(("where", "w"), None, "the stack"),
     Command(("threads",), None, "the threads alive"),
+    Command(("tasks",), None, "the asyncio tasks, and what they wait for"),
     Command(("output",), None, "everything the program had written by now"),
     Command(("print", "p"), r"[^=].*", "EXPRESSION: its value here"),
     Command(("help", "h"), None, "this list"),
@@ -80,6 +81,7 @@ class Console:
             "tick": self._tick,
             "where": self._where,
             "threads": self._threads,
+            "tasks": self._tasks,
             "output": self._output,
             "help": help_text,
         }
@@ -134,9 +136,17 @@ class Console:
     def _threads(self) -> str:
         current = self._session.timeline.now.thread
         return "\n".join(
-            f"{'*' if thread.id == current else ' '} {thread.id} {thread.name}"
+            f"{'*' if thread.id == current else ' '} {thread.id} {thread.name}  {thread.state} {thread.waits}".rstrip()
             for thread in self._session.timeline.threads()
         )
+
+    def _tasks(self) -> str:
+        tasks = self._session.timeline.tasks()
+        rows = []
+        for task in tasks:
+            rows.append(f"{'*' if task.state == 'running' else ' '} {task.name}  {task.state} {task.waits}".rstrip())
+            rows += [f"      {frame.path}:{frame.line} in {frame.function}" for frame in task.frames if frame.visible]
+        return "\n".join(rows) or "there is no asyncio task at this moment"
 
     def _output(self) -> str:
         written = b"".join(chunk.data for chunk in self._session.timeline.output())

@@ -11,7 +11,7 @@ from retroscope.dap_adapter.failure import RequestFailed
 from retroscope.dap_adapter.handles import Handles
 from retroscope.dap_adapter.session import Body, Handler, Session
 from retroscope.dap_adapter.sources import Sources
-from retroscope.replay.moments import Frame, FrameId, Moment, Reference, StopReason, ThreadId, Value
+from retroscope.replay.moments import Frame, FrameId, Moment, Reference, StopReason, ThreadId, ThreadInfo, Value
 
 UNPAGED_LIMIT = 1000
 """Children given to a client that asks for all of them; a last line says how many were left out."""
@@ -78,7 +78,8 @@ class Inspection:
     def _threads_now(self) -> list[dict[str, Any]]:
         """Never empty: clients offer motion on a thread only, and at the end of the recording none may be left."""
         timeline = self._session.timeline
-        threads = [{"id": int(thread.id), "name": thread.name} for thread in timeline.threads()]
+        living = (thread for thread in timeline.threads() if thread.state != "finished")
+        threads = [{"id": int(thread.id), "name": _thread_name(thread)} for thread in living]
         return threads or [{"id": int(timeline.now.thread), "name": "MainThread"}]
 
     def _stack_trace(self, arguments: Arguments) -> Body:
@@ -152,6 +153,11 @@ class Inspection:
         stack = "".join(_traceback_entry(frame) for frame in reversed(self._session.timeline.stack(moment.thread)))
         details = {"typeName": kind, "fullTypeName": kind, "message": message, "stackTrace": stack}
         return {"exceptionId": kind, "description": raised, "breakMode": mode, "details": details}
+
+
+def _thread_name(thread: ThreadInfo) -> str:
+    """With what it waits for: clients have no other place to show that."""
+    return f"{thread.name} ({thread.state} {thread.waits})" if thread.waits else thread.name
 
 
 def _slice(parent: Expandable, arguments: Arguments) -> tuple[int, int | None]:

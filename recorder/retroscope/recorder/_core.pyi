@@ -34,6 +34,10 @@ def watch_load(address: int, /) -> Any:
 def watch_object(address: int, type_address: int, /) -> Any:
     """The object at the address; LookupError when none of that type lives there. For lookers only: may crash."""
 
+def threads() -> list[tuple[int, int, str, FrameType | None, str | None, Any]]:
+    """(number, ident, state, innermost frame, callable that it waits in, its self) of each thread of a replay that was
+    started by now. Only a thread that stands has a frame here; state: running, waiting, ready, starting or finished."""
+
 def set_probe(make: Callable[[list[tuple[int, str]]], Any], judge: Callable[[Any, int, FrameType], bool], /) -> None:
     """Who judges conditions in a scout: `make([(breakpoint, condition), …])` prepares them, and
     `judge(prepared, breakpoint, frame)` is False only when the condition certainly does not hold."""

@@ -20,17 +20,23 @@ if TYPE_CHECKING:
     from typing import Any
 
     Row = tuple[str, str, str, int, int, int, str | None]
+    FrameRow = tuple[int, str, str, int, bool]
 else:  # nothing may be imported here that the program would find imported
-    Any = Callable = Iterable = Row = list
+    Any = Callable = Iterable = Row = FrameRow = list
 
 if "Shelf" not in globals():  # a replay process runs all files in one namespace, this one last
     from retroscope.replay.inspector_places import Line, Place, State, find_place, lines_under_way, state_of
-    from retroscope.replay.inspector_values import Rows, Shelf, clip, type_name
+    from retroscope.replay.inspector_tasks import task_rows
+    from retroscope.replay.inspector_threads import ThreadRow, frames_from, thread_rows
+    from retroscope.replay.inspector_values import Rows, Shelf, clip, render, type_name
 
 __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 
 MOST_EVALUATED = 1 << 16
 MOST_MESSAGE = 500
+_STACK_SHIFT = 24
+_MOST_FRAMES = (1 << _STACK_SHIFT) - 1
+_FIRST_TASK = 1 << 20
 
 _chain = itertools.chain
 _marshal_loads = marshal.loads
@@ -40,15 +46,6 @@ _getpid = posix.getpid
 
 
 # -- frames
-
-
-def frames_from(frame: Any) -> list[Any]:
-    """The program's frames, innermost first."""
-    found = []
-    while frame is not None:
-        found.append(frame)
-        frame = frame.f_back
-    return found
 
 
 def frame_locals(frame: Any) -> dict[str, Any]:
@@ -115,7 +112,14 @@ def run_in(frame: Any, text: str) -> tuple[bool, Any]:
 def shown(frame: Any, text: str) -> tuple[bool, Any, str]:
     """As run_in, but with the value's own repr: a part of the program, as far as the core is concerned."""
     has_value, value = run_in(frame, text)
-    return has_value, value, clip(repr(value), MOST_EVALUATED) if has_value else ""
+    if not has_value:
+        return False, value, ""
+    try:
+        return True, value, clip(repr(value), MOST_EVALUATED)
+    except RuntimeError as error:
+        if "reaches outside the recording" not in str(error):
+            raise
+        return True, value, render(value)  # for instance a repr that shows the id of the object
 
 
 def evaluate(core: Any, shelf: Shelf, frame: Any, text: str) -> tuple[str, Row | None, str | None]:
@@ -200,17 +204,52 @@ class Look:
 
     def __init__(self, core: Any, frame: Any) -> None:
         self.core = core
-        self.frames = frames_from(frame)
         self.shelf = Shelf()
+        self.threads: list[Any] = [(1, 0, "running", None, None, None)] if core is None else core.threads()
+        self.stacks = {number: frames_from(standing) for number, _, _, standing, *_ in self.threads}
+        self.running = next((number for number, _, state, *_ in self.threads if state == "running"), 1)
+        self.stacks[self.running] = frames_from(frame)
+        self.task_rows: list[Any] | None = None
 
     def frame(self, number: int) -> Any:
-        if not 0 <= number < len(self.frames):
-            raise LookupError("no code is running here" if not self.frames else "there is no such frame")
-        return self.frames[number]
+        stack = self.stack_of(number >> _STACK_SHIFT)
+        at = number & _MOST_FRAMES
+        if at >= len(stack) or number < 0:
+            raise LookupError("there is no such frame" if stack else "no code is running here")
+        return stack[at]
 
-    def stack(self) -> list[tuple[str, str, int, bool]]:
-        """(function, file, line, whether it is the user's own code), innermost first."""
-        return [self.row(frame) for frame in self.frames]
+    def stack_of(self, key: int) -> list[Any]:
+        """0: the running thread's, then the threads' by number, and from _FIRST_TASK on those of tasks."""
+        if key < _FIRST_TASK:
+            return self.stacks.get(key or self.running, [])
+        rows = self.known_tasks()
+        return rows[key - _FIRST_TASK][3] if key - _FIRST_TASK < len(rows) else []
+
+    def numbered(self, key: int) -> list[FrameRow]:
+        """(number, function, file, line, whether it is the user's own code) of each frame of a stack.
+
+        The numbers mean the same to every looker of one moment.
+        """
+        first = key << _STACK_SHIFT
+        return [(first + at, *self.row(frame)) for at, frame in enumerate(self.stack_of(key)[:_MOST_FRAMES])]
+
+    def stack(self, thread: int = 0) -> list[FrameRow]:
+        """The stack of a thread, 0: of the running one, innermost first."""
+        if thread and thread not in self.stacks:
+            raise LookupError("there is no thread " + str(thread) + " at this moment")
+        return self.numbered(0 if thread == self.running else thread)
+
+    def all_threads(self) -> list[ThreadRow]:
+        return thread_rows(self.threads, self.stacks, self.visible)
+
+    def known_tasks(self) -> list[Any]:
+        if self.task_rows is None:
+            self.task_rows = task_rows(self.stacks, self.visible)
+        return self.task_rows
+
+    def tasks(self) -> list[tuple[str, str, str, list[FrameRow]]]:
+        """(name, state, what it waits for, chain of awaiting frames) of each asyncio task that is not over."""
+        return [(*row[:3], self.numbered(_FIRST_TASK + at)) for at, row in enumerate(self.known_tasks())]
 
     def row(self, frame: Any) -> tuple[str, str, int, bool]:
         code = frame.f_code
@@ -244,14 +283,16 @@ class Look:
         return None if error is None else clip(as_program(self.core, describe, error), MOST_MESSAGE)
 
     def place(self, number: int, text: str) -> Place:
-        self.frame(number)
-        return find_place(self.core, self.frames, number, text)
+        frame, key, at = self.frame(number), number >> _STACK_SHIFT, number & _MOST_FRAMES
+        if key >= _FIRST_TASK:
+            return find_place(self.core, {0: [frame]}, 0, 0, text)
+        return find_place(self.core, self.stacks, key or self.running, at, text)
 
     def under_way(self, most: int) -> list[Line]:
-        return lines_under_way(self.frames, most)
+        return lines_under_way(self.stacks[self.running], most)
 
     def state(self, *place: Any) -> State:
-        return state_of(self.core, self.frames, place)
+        return state_of(self.core, self.stacks, place)
 
     def names(self, number: int) -> list[str]:
         frame = self.frame(number)

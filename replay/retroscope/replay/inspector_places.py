@@ -1,8 +1,8 @@
 """Where the program keeps a value, for a memory watch; loaded hidden, as `inspector.py` is.
 
 A place is a tuple that means the same at every tick, because replay puts every object at the same address: ("local" or
-"cell", name, depth of the frame, address of its code), or ("attribute", "item" or "object", name or repr of the key,
-address of the object, address of its type).
+"cell", name, depth of the frame, address of its code, number of the thread), or ("attribute", "item" or "object", name or
+repr of the key, address of the object, address of its type, 0). `stacks`: the frames of each thread, innermost first.
 """
 
 import builtins
@@ -11,11 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Place = tuple[str, str, int, int]
+    Place = tuple[str, str, int, int, int]
+    Stacks = dict[int, list[Any]]
     Line = tuple[str, int, list[tuple[int, int]], str, int]
     State = tuple[int, int, str, list[tuple[int, int]]]
 else:  # nothing may be imported here that the program would find imported
-    Any = Line = Place = State = tuple
+    Any = Line = Place = Stacks = State = tuple
 
 if "Shelf" not in globals():  # a replay process runs all files in one namespace, inspector_values.py first
     from retroscope.replay.inspector_values import attributes, render, type_name
@@ -28,8 +29,8 @@ _mro_of = type.__dict__["__mro__"].__get__
 _space_of = type.__dict__["__dict__"].__get__
 
 
-def find_place(core: Any, frames: list[Any], number: int, text: str) -> Place:
-    """Where the value of `text` is kept in the scope of frame `number`; LookupError with the reason if it is not."""
+def find_place(core: Any, stacks: Stacks, thread: int, at: int, text: str) -> Place:
+    """Where the value of `text` is kept in the scope of a frame of `thread`; LookupError with the reason if it is not."""
     node: Any = compile(text.strip(), "<expression>", "eval", _ONLY_TREE)
     node = node.body
     steps = []
@@ -39,10 +40,10 @@ def find_place(core: Any, frames: list[Any], number: int, text: str) -> Place:
         node = node.value
     if type(node).__name__ != "Name":
         raise LookupError("only names, attributes and constant items can be watched, such as order.lines[0].price")
-    place = name_place(frames, number, node.id)
+    place = name_place(stacks[thread], at, thread, node.id)
     while steps:
         kind, key = steps.pop()
-        place = stored_place(core, value_at(core, frames, place), kind, key, bool(steps))
+        place = stored_place(core, value_at(core, stacks, place), kind, key, bool(steps))
     return place
 
 
@@ -55,17 +56,17 @@ def constant(node: Any) -> str:
     return repr(node.value)
 
 
-def name_place(frames: list[Any], number: int, name: str) -> Place:
-    frame = frames[number]
+def name_place(frames: list[Any], at: int, thread: int, name: str) -> Place:
+    frame = frames[at]
     code = frame.f_code
     known = dict(frame.f_locals)
     if name in known and frame.f_locals is not frame.f_globals:
         if code.co_flags & _OPTIMIZED:
             shared = name in code.co_cellvars or name in code.co_freevars
-            return "cell" if shared else "local", name, len(frames) - number, id(code)
-        return "item", repr(name), id(frame.f_locals), id(dict)  # the body of a class
+            return "cell" if shared else "local", name, len(frames) - at, id(code), thread
+        return "item", repr(name), id(frame.f_locals), id(dict), 0  # the body of a class
     if name in frame.f_globals:
-        return "item", repr(name), id(frame.f_globals), id(dict)
+        return "item", repr(name), id(frame.f_globals), id(dict), 0
     raise LookupError(name + " has no value here")
 
 
@@ -77,10 +78,10 @@ def stored_place(core: Any, container: Any, kind: str, key: str, on_the_way: boo
     if issubclass(own, (dict, list)):
         if not core.watch_item(container, eval(key)):
             raise LookupError("there is no item " + key)
-        return "item", key, id(container), id(own)
+        return "item", key, id(container), id(own), 0
     if issubclass(own, tuple) and on_the_way:
         item = tuple.__getitem__(container, eval(key))
-        return "object", "", id(item), id(type(item))
+        return "object", "", id(item), id(type(item)), 0
     never = "the items of a tuple never change" if issubclass(own, tuple) else "how it keeps its items is not known"
     raise LookupError(type_name(own) + ": " + never)
 
@@ -88,7 +89,7 @@ def stored_place(core: Any, container: Any, kind: str, key: str, on_the_way: boo
 def attribute_place(core: Any, container: Any, name: str) -> Place:
     own = type(container)
     if core.watch_attribute(container, name):
-        return "attribute", name, id(container), id(own)
+        return "attribute", name, id(container), id(own), 0
     if name in dict(attributes(container)):
         raise LookupError(type_name(own) + ": where it keeps " + name + " is not known")
     for base in _mro_of(container if issubclass(own, type) else own):
@@ -96,14 +97,15 @@ def attribute_place(core: Any, container: Any, name: str) -> Place:
             found = _space_of(base)[name]
             if "__get__" in dir(type(found)) and "__set__" in dir(type(found)):
                 raise LookupError(name + " is computed whenever it is read, it is kept nowhere")
-            return "attribute", name, id(base), id(type(base))
+            return "attribute", name, id(base), id(type(base)), 0
     raise LookupError(type_name(own) + " has no attribute " + name + " here")
 
 
-def slot_of(core: Any, frames: list[Any], place: Place) -> int:
+def slot_of(core: Any, stacks: Stacks, place: Place) -> int:
     """The address where the place is now; LookupError when it is not there."""
-    kind, key, where, what = place
+    kind, key, where, what, thread = place
     if kind in ("local", "cell"):
+        frames = stacks.get(thread, [])
         frame = frames[len(frames) - where] if where <= len(frames) else None
         if frame is None or id(frame.f_code) != what:
             raise LookupError("its function is not running")
@@ -127,15 +129,15 @@ def lines_under_way(frames: list[Any], most: int) -> list[Line]:
     return rows
 
 
-def value_at(core: Any, frames: list[Any], place: Place) -> Any:
+def value_at(core: Any, stacks: Stacks, place: Place) -> Any:
     if place[0] == "object":
         return core.watch_object(place[2], place[3])
-    return core.watch_load(slot_of(core, frames, place))
+    return core.watch_load(slot_of(core, stacks, place))
 
 
-def state_of(core: Any, frames: list[Any], place: Place) -> State:
+def state_of(core: Any, stacks: Stacks, place: Place) -> State:
     """(address of the value, digest of its items, its text, ranges of memory that say whether it changes)."""
-    slot = slot_of(core, frames, place)
+    slot = slot_of(core, stacks, place)
     value = core.watch_load(slot)
     ranges = [(slot, 8), *core.watch_contents(value)]
     return id(value), digest_of_items(value), render(value), ranges

@@ -111,7 +111,7 @@ class LastWrite:
     def _seen_tick(self, tick: int) -> int:
         """The line of the user's own code that was running when the line of `tick` ran."""
         with self._standing(tick) as process, _looker(process) as looker:
-            visible = [row[3] for row in looker.ask("stack")]
+            visible = [row[4] for row in looker.ask("stack")]
         if True not in visible or visible[0]:
             return tick
         return self._shallow(len(visible) - visible.index(True), tick + 1, Want.VISIBLE)

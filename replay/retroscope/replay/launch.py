@@ -20,7 +20,10 @@ from retroscope.replay.recording import Recording, Start
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
-_INSPECTOR = ("inspector_values.py", "inspector_places.py", "inspector_conditions.py", "inspector.py")
+_INSPECTOR = (
+    "inspector_values.py", "inspector_places.py", "inspector_conditions.py", "inspector_threads.py",
+    "inspector_tasks.py", "inspector.py",
+)  # fmt: skip
 """In the order in which they are loaded."""
 
 

@@ -100,8 +100,24 @@ class OutputChunk:
 
 @dataclass(frozen=True)
 class ThreadInfo:
+    """A thread of one moment. `state`: running, waiting, ready (it was preempted), starting or finished."""
+
     id: ThreadId
     name: str
+    state: str = "running"
+    waits: str = ""
+    """What a waiting one waits for, in a few words: "in queue.Queue.get"."""
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """An asyncio task that is not over. `state`: running, waiting or ready (its next step is due)."""
+
+    name: str
+    state: str
+    waits: str
+    frames: tuple[Frame, ...]
+    """Its coroutine and what that awaits, innermost first."""
 
 
 class ReplayError(Exception):

@@ -31,6 +31,7 @@ from retroscope.replay.moments import (
     ReplayError,
     Scope,
     StopReason,
+    TaskInfo,
     ThreadId,
     ThreadInfo,
     Tick,
@@ -44,8 +45,8 @@ from retroscope.replay.stops import Stops
 
 __all__ = [
     "Breakpoint", "BreakpointStatus", "Diverged", "Frame", "FrameId", "InputId", "Moment", "OutputChunk",
-    "ProgressCallback", "Reference", "ReplayError", "Scope", "StopReason", "ThreadId", "ThreadInfo", "Tick", "Timeline",
-    "TimelineApi", "TracePath", "Value",
+    "ProgressCallback", "Reference", "ReplayError", "Scope", "StopReason", "TaskInfo", "ThreadId", "ThreadInfo", "Tick",
+    "Timeline", "TimelineApi", "TracePath", "Value",
 ]  # fmt: skip
 
 _PROGRESS_EVERY = 0.1
@@ -191,17 +192,24 @@ class Timeline:
     # -- looking
 
     def threads(self) -> list[ThreadInfo]:
-        return [ThreadInfo(self.now.thread or ThreadId(1), "MainThread")]
+        """Those that were started by now, in that order; after the end, when nothing can be asked, the main thread."""
+        if self._at_end():
+            return [ThreadInfo(ThreadId(1), "MainThread", "finished")]
+        rows = self._viewer().ask("all_threads")
+        return [ThreadInfo(ThreadId(number), name, state, waits) for number, name, state, waits in rows]
 
-    def stack(self, thread: ThreadId | None = None) -> list[Frame]:
-        """Innermost first; empty after the end."""
+    def tasks(self) -> list[TaskInfo]:
+        """The asyncio tasks of this moment that are not over, by name."""
         if self._at_end():
             return []
-        rows = self._viewer().ask("stack")
-        return [
-            Frame(FrameId(number), function, path, line, bool(visible))
-            for number, (function, path, line, visible) in enumerate(rows)
-        ]
+        rows = self._viewer().ask("tasks")
+        return [TaskInfo(name, state, waits, tuple(map(_frame, frames))) for name, state, waits, frames in rows]
+
+    def stack(self, thread: ThreadId | None = None) -> list[Frame]:
+        """Of the running thread, or of another; innermost first. Empty after the end."""
+        if self._at_end():
+            return []
+        return [_frame(row) for row in self._viewer().ask("stack", thread or 0)]
 
     def scopes(self, frame: FrameId) -> list[Scope]:
         viewer = self._viewer()
@@ -331,3 +339,9 @@ class Timeline:
         if self._progress and time.monotonic() - self._progress_shown > _PROGRESS_EVERY:
             self._progress_shown = time.monotonic()
             self._progress(Tick(stopped.tick), InputId(stopped.input), InputId(self.recording.inputs))
+
+
+def _frame(row: Sequence[object]) -> Frame:
+    number, function, path, line, visible = row
+    assert isinstance(number, int) and isinstance(line, int)
+    return Frame(FrameId(number), str(function), str(path), line, bool(visible))
