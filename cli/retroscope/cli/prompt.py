@@ -118,7 +118,7 @@ class Session:
         return self._frames
 
     def look_at(self, frames: Sequence[Frame]) -> None:
-        """Turns to another stack of this moment, until the next motion; selects its innermost frame of the user's code."""
+        """Turns to another stack of this moment, until the next motion: to its innermost frame of the user's code."""
         self._frames = frames
         shown = (at for at, frame in enumerate(frames) if frame.visible)
         self.selected = next(shown, 0) if self.timeline.visible_only else 0

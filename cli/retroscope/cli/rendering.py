@@ -94,7 +94,7 @@ class Renderer:
         return "\n".join(shown)
 
     def frames(self, frames: Sequence[Frame], selected: int, everything: bool, first: int = 0) -> str:
-        """Innermost first, numbered from `first`; stretches of library code in one line unless `everything` is wanted."""
+        """Innermost first, numbered from `first`; stretches of library code in one line unless `everything`."""
         rows: list[str] = []
         hidden = 0
         for number, frame in enumerate(frames, first):

@@ -1,8 +1,8 @@
 """Where the program keeps a value, for a memory watch; loaded hidden, as `inspector.py` is.
 
 A place is a tuple that means the same at every tick, because replay puts every object at the same address: ("local" or
-"cell", name, depth of the frame, address of its code, number of the thread), or ("attribute", "item" or "object", name or
-repr of the key, address of the object, address of its type, 0). `stacks`: the frames of each thread, innermost first.
+"cell", name, depth of the frame, address of its code, number of the thread), or ("attribute", "item" or "object", name
+or repr of the key, address of the object, address of its type, 0). `stacks`: each thread's frames, innermost first.
 """
 
 import builtins
@@ -30,7 +30,7 @@ _space_of = type.__dict__["__dict__"].__get__
 
 
 def find_place(core: Any, stacks: Stacks, thread: int, at: int, text: str) -> Place:
-    """Where the value of `text` is kept in the scope of a frame of `thread`; LookupError with the reason if it is not."""
+    """Where the value of `text` is kept in the scope of a thread's frame; LookupError with the reason if it is not."""
     node: Any = compile(text.strip(), "<expression>", "eval", _ONLY_TREE)
     node = node.body
     steps = []

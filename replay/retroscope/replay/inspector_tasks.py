@@ -19,6 +19,7 @@ __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 
 _MOST_CHAIN = 1000
 _MOST_NAMED = 5
+_WRAPPERS = ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable")
 _SUSPENDED = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 
 
@@ -29,7 +30,7 @@ def all_tasks() -> list[Any]:
     for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
         group = names.get(name)
         references = dict(attributes(group)).get("data") if group is not None else None
-        members = [each() for each in references] if type(references) is set else group
+        members: Any = [each() for each in references] if type(references) is set else group
         if type(members) in (list, set):
             found.update({id(task): task for task in members if task is not None})
     alive = [task for task in found.values() if own_field(task, "_state") == "PENDING"]
@@ -114,7 +115,7 @@ def suspended(value: Any) -> tuple[Any, Any]:
         frame = own_field(value, frame_name)
         if frame is not None:
             return frame, own_field(value, awaited_name)
-    if type_name(type(value)) in ("coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"):
+    if type_name(type(value)) in _WRAPPERS:
         behind = __import__("gc").get_referents(value)
         return None, behind[0] if behind else None
     return None, None
