@@ -1,5 +1,6 @@
 #include "boundary.h"
 #include "errors.h"
+#include "forks.h"
 #include "hidden.h"
 #include "threads.h"
 #include "trampolines.h"
@@ -19,7 +20,9 @@ PyObject *trampoline_land(unsigned index, PyObject *self, PyObject *const *args,
 
 static PyObject *cross(boundary_entry *entry, const boundary_call *call)
 {
-    return core_mode == MODE_RECORD ? record_call(entry, call) : replay_call(entry, call);
+    if (core_mode != MODE_RECORD)
+        return replay_call(entry, call);
+    return entry->policy == POLICY_FORK ? forks_record(entry, call) : record_call(entry, call);
 }
 
 /* --- what may stand between a call and the crossing ---------------------------------------------- */
@@ -683,7 +686,7 @@ int boundary_register(PyObject *module)
 {
     static const struct { const char *name; int value; } policies[] = {
         {"RESULT", POLICY_RESULT}, {"OUTPUT", POLICY_OUTPUT}, {"BUFFER", POLICY_BUFFER}, {"RERUN", POLICY_RERUN}, {"KEEP", POLICY_KEEP},
-        {"ADAPT", POLICY_ADAPT}, {"SOURCE", POLICY_SOURCE}, {"HOOK", POLICY_HOOK}, {"THREAD", POLICY_THREAD},
+        {"ADAPT", POLICY_ADAPT}, {"SOURCE", POLICY_SOURCE}, {"HOOK", POLICY_HOOK}, {"THREAD", POLICY_THREAD}, {"FORK", POLICY_FORK}, {"EXIT", POLICY_EXIT},
         {"BLOCKS_ALWAYS", BLOCKS_ALWAYS}, {"BLOCKS_READ", BLOCKS_READ}, {"BLOCKS_WRITE", BLOCKS_WRITE},
         {"BLOCKS_SELF_READ", BLOCKS_SELF_READ}, {"BLOCKS_SELF_WRITE", BLOCKS_SELF_WRITE},
     };

@@ -19,6 +19,8 @@ enum boundary_policy {
     POLICY_ADAPT,   /* like RESULT, through the registry's own encode and decode functions */
     POLICY_SOURCE,  /* like ADAPT; the record is a SOURCE record */
     POLICY_THREAD,  /* threads.h: `index` says which operation */
+    POLICY_FORK,    /* forks.h */
+    POLICY_EXIT,    /* ends the process at once, with its argument as status: recorded before it runs */
     POLICY_HOOK,    /* no boundary: `when` is called, hidden, before it runs, `encode` after it has run, `decode` after it
                       raised */
 };
@@ -74,6 +76,8 @@ PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call);
 
 /* The two sides of dispatch. */
 PyObject *record_call(boundary_entry *entry, const boundary_call *call);
+/* What came of a call that was recorded otherwise: `result`, or NULL with an exception, which stays set. */
+void record_outcome(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest);
 PyObject *replay_call(boundary_entry *entry, const boundary_call *call);
 
 /* A DEFINE record is due: `entry` must be what it names. */

@@ -60,6 +60,20 @@ void callback_unwatch(callback_scope *scope)
         record_changes(scope);
 }
 
+bool callback_is_in(const callback_scope *scope)
+{
+    return current == scope;
+}
+
+/* The scopes of other threads are gone with them. */
+void callback_forked(callback_scope *scope)
+{
+    current = scope->outer;
+    watch(scope, 0);
+    watching = 0;
+    frames_set_hook(NULL);
+}
+
 void callback_done(callback_scope *scope)
 {
     Py_CLEAR(scope->call.outcomes);

@@ -36,6 +36,12 @@ typedef struct callback_scope {
 void callback_watch(callback_scope *scope, boundary_entry *entry, const boundary_call *call, uint32_t digest);
 void callback_unwatch(callback_scope *scope);
 
+/* Is `scope` the call whose original this thread is in, and not in something that it has called back? */
+bool callback_is_in(const callback_scope *scope);
+
+/* In the child of a fork that the original of `scope` made: what runs now is part of the program. */
+void callback_forked(callback_scope *scope);
+
 /* In replay, before the outcome of `scope` is taken: runs what the recording says was called back. `scope` holds
  * entry, call and digest. */
 void callback_replay(callback_scope *scope);

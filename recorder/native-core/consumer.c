@@ -3,7 +3,6 @@
 #include "ring.h"
 
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 typedef struct {
@@ -35,10 +34,8 @@ static void consumer_dealloc(PyObject *op)
 {
     RingConsumer *self = (RingConsumer *)op;
     PyTypeObject *type = Py_TYPE(op);
-    if (self->ring.header) {
-        munmap(self->ring.data, 2 * self->ring.size);
-        munmap(self->ring.header, RING_HEADER_BYTES);
-    }
+    if (self->ring.header)
+        ring_unmap(&self->ring);
     type->tp_free(op);
     Py_DECREF(type);
 }
@@ -79,6 +76,8 @@ COUNTER(head)
 COUNTER(commit)
 COUNTER(tail)
 COUNTER(producer_state)
+COUNTER(exit_status)
+COUNTER(replaced)
 
 static PyMethodDef methods[] = {
     {"take", consumer_take, METH_O, "take(most) -> bytes: up to `most` bytes (-1: all), taken out of the ring."},
@@ -91,6 +90,8 @@ static PyGetSetDef getset[] = {
     {"commit", get_commit, NULL, "bytes up to the end of the last complete record", NULL},
     {"tail", get_tail, NULL, "bytes taken so far", NULL},
     {"producer_state", get_producer_state, NULL, "0 not started, 1 recording, 2 closed, 3 gave up", NULL},
+    {"exit_status", get_exit_status, NULL, "1 + the status with which the process said that it exits; 0: it did not", NULL},
+    {"replaced", get_replaced, NULL, "not 0: the last that was seen of the process is that it called exec", NULL},
     {0},
 };
 

@@ -162,6 +162,21 @@ void context_set_ident(uint32_t number, unsigned long ident)
         contexts[number]->state->thread_id = ident;
 }
 
+/* The thread states are gone already. */
+void contexts_forked(void)
+{
+    free_dead();
+    for (uint32_t number = 1; number < known; number++) {
+        context *c = contexts[number];
+        if (!c || number == core_thread)
+            continue;
+        if (c->stack)
+            munmap(c->stack, c->stack_size);
+        free(c);
+        contexts[number] = NULL;
+    }
+}
+
 /* --- the recorded order --------------------------------------------------------------------------------- */
 
 /* The next record if it is a hand-over: to whom, and at which count (-1: at a blocking call). */

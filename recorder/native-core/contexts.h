@@ -33,6 +33,9 @@ void context_may_wait(PyObject *callable, PyObject *self);
 /* Whether this thread was started and is not over. */
 bool context_lives(uint32_t number);
 
+/* In the child of a fork: only the running context is left. */
+void contexts_forked(void);
+
 /* The count of the next hand-over if that is by preemption, -1 otherwise. */
 int64_t context_next_preemption(void);
 

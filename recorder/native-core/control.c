@@ -28,7 +28,7 @@
 int core_looking;
 uint32_t core_thread = 1;
 
-enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_WATCH, OP_CONDITIONS, OP_HELLO = 100, OP_STOPPED };
+enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_WATCH, OP_CONDITIONS, OP_STREAM, OP_HELLO = 100, OP_STOPPED };
 
 typedef struct {
     uint32_t op, zero;
@@ -173,8 +173,11 @@ static bool take_request(enum stop_reason reason, const char *text)
         fork_looker(passed);
         return false;
     }
+    bool streaming = op == OP_STREAM && passed >= 0 && reason == STOP_FORK && stream_map(passed) == 0;
     if (passed >= 0)
         close(passed);
+    if (streaming)
+        return false;
     if (op == OP_RUN && n == (ssize_t)sizeof(run_message)) {
         bool over = reason == STOP_END || reason == STOP_DIVERGED || reason == STOP_SEALED;
         if (!over && begin_run((run_message *)(void *)request))
@@ -213,6 +216,12 @@ void control_tick(void)
 {
     if (ticks_now >= search_current.until)
         stop(STOP_LIMIT, "");
+}
+
+void control_at_fork(void)
+{
+    if (channel >= 0 && search_current.want & WANT_FORKS)
+        stop(STOP_FORK, "");
 }
 
 /* --- the last word -------------------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum stop_reason { STOP_READY, STOP_LIMIT, STOP_MATCH, STOP_END, STOP_DIVERGED, STOP_SEALED };
+enum stop_reason { STOP_READY, STOP_LIMIT, STOP_MATCH, STOP_END, STOP_DIVERGED, STOP_SEALED, STOP_FORK };
 
 /* Non-zero in a process that only looks at a moment and is then thrown away. */
 extern int core_looking;
@@ -31,6 +31,9 @@ void control_stop_here(enum stop_reason reason);
 
 /* For the tick handler, at a line where nothing matched: stops if the run's limit is reached. */
 void control_tick(void);
+
+/* The program forks here: stops if the run wants that. The stream may be another one afterwards. */
+void control_at_fork(void);
 
 /* Remembers the exception that ends the program, for END. */
 void control_uncaught(PyObject *exception);

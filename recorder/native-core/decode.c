@@ -22,6 +22,9 @@ int stream_map(int fd)
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -1;
+    if (stream_end != stream)
+        munmap((void *)stream, (size_t)(stream_end - stream));
+    after_record_tick = UINT64_MAX;
     if (st.st_size == 0) {
         stream = stream_at = stream_end = "";
         return 0;

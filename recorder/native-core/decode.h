@@ -11,7 +11,7 @@ typedef struct {
     const char *payload;
 } record_view;
 
-/* Maps the flat stream behind `fd`: 0, or -1 with errno. */
+/* Maps the flat stream behind `fd`, instead of the one before, and begins at its beginning: 0, or -1 with errno. */
 int stream_map(int fd);
 
 /* The next record, without taking it: 1, 0 at the end of the stream, -1 when it is damaged. */

@@ -1,5 +1,6 @@
 #include "encode.h"
 #include "handle.h"
+#include "joining.h"
 #include "reference.h"
 #include "ring.h"
 
@@ -33,6 +34,48 @@ int record_is_on(void)
     return attached;
 }
 
+static joining_place child = {-1, -1};
+
+void record_before_fork(void)
+{
+    if (attached)
+        child = joining_ask(producer.header, head, record_count);
+}
+
+void record_after_fork(void)
+{
+    joining_leave(&child);
+}
+
+int record_in_child(void)
+{
+    if (attached)
+        ring_unmap(&producer);
+    attached = 0;
+    record_count = 0;
+    if (child.ring >= 0 && record_attach(child.ring) == 0)
+        joining_take(&child);
+    joining_leave(&child);
+    return attached ? 0 : -1;
+}
+
+void record_exits(int status)
+{
+    if (producer.header)
+        atomic_store(&producer.header->exit_status, 1 + (uint64_t)(status & 0xFF));
+}
+
+void record_calls_exec(int on)
+{
+    if (attached)
+        atomic_store(&producer.header->replaced, (uint64_t)on);
+}
+
+void record_saw_end(int pid, int status)
+{
+    if (attached)
+        joining_saw_end(producer.header, pid, status);
+}
 
 /* The consumer is gone or refuses: the program goes on unrecorded, and the user hears of it once. */
 static void give_up(void)

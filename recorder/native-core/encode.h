@@ -6,7 +6,7 @@
 
 enum record_kind {
     KIND_RESULT, KIND_RAISED, KIND_DEFINE, KIND_GC, KIND_CALLBACK, KIND_CALLED_BACK, KIND_START,
-    KIND_SWITCH, KIND_SIGNAL, KIND_END, KIND_SOURCE, KIND_NOTE, KIND_CLOCK, KIND_ADDRESS,
+    KIND_SWITCH, KIND_SIGNAL, KIND_END, KIND_SOURCE, KIND_NOTE, KIND_CLOCK, KIND_ADDRESS, KIND_FORK,
 };
 
 #define FLAG_OUTPUT 1
@@ -35,6 +35,19 @@ typedef struct {
 
 /* Attaches the ring behind `fd` as this process's producer: 0, or -1 with errno. */
 int record_attach(int fd);
+
+/* Before a fork: asks for a ring for the child. In the parent after it. In the child: its own stream begins, in its own
+ * ring; 0, or -1: there is none, and nothing is attached any more. */
+void record_before_fork(void);
+void record_after_fork(void);
+int record_in_child(void);
+
+/* What the drain should know of the end of this process: it exits with `status`; it calls exec, or did in vain. */
+void record_exits(int status);
+void record_calls_exec(int on);
+
+/* Tells the drain how the process `pid` ended, if it can be told: `status` as of waitpid. */
+void record_saw_end(int pid, int status);
 
 /* Is anything still being recorded here? (The consumer may have gone.) */
 int record_is_on(void);

@@ -119,6 +119,15 @@ PyObject *handle_ident(boundary_entry *entry, const boundary_call *call)
     return known ? PyLong_FromUnsignedLong(t->ident) : entry->original(entry, call);
 }
 
+/* The thread is gone, because this is the child of a fork. */
+PyObject *handle_set_done(boundary_entry *entry, const boundary_call *call)
+{
+    thread *t = by_handle(call->self);
+    if (t)
+        t->over = true;
+    return t && core_mode == MODE_REPLAY ? Py_NewRef(Py_None) : entry->original(entry, call);
+}
+
 static thread *awaited_at_exit(void)
 {
     for (thread *t = threads_known; t; t = t->next)

@@ -223,6 +223,13 @@ static int try_import_lock(boundary_entry *Py_UNUSED(entry), const boundary_call
     return 1;
 }
 
+/* CPython holds the lock around a fork: no other thread can have it in the child. */
+void import_forked(void)
+{
+    if (import_lock.owner != turn_thread())
+        import_lock.count = 0;
+}
+
 PyObject *import_acquire(boundary_entry *entry, const boundary_call *call)
 {
     int done = try_import_lock(entry, call);

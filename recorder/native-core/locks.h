@@ -21,4 +21,7 @@ PyObject *import_acquire(boundary_entry *entry, const boundary_call *call);
 PyObject *import_release(void);
 PyObject *import_held(void);
 
+/* In the child of a fork. */
+void import_forked(void);
+
 #endif

@@ -130,7 +130,7 @@ static PyObject *run_original(boundary_entry *entry, const boundary_call *call)
     return entry->blocking ? threads_call_blocking(entry, call) : entry->original(entry, call);
 }
 
-static void record_outcome(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest)
+void record_outcome(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest)
 {
     if (!result)
         record_raised(entry, call, digest);
@@ -143,10 +143,25 @@ static void record_outcome(boundary_entry *entry, const boundary_call *call, PyO
     collector_after_input();
 }
 
+/* The last record of this process, if the argument is a status. */
+static void record_last(boundary_entry *entry, const boundary_call *call, uint32_t digest)
+{
+    int status = call->nargs == 1 && PyLong_CheckExact(call->args[0]) ? (int)PyLong_AsLong(call->args[0]) : -1;
+    if (status == -1) {
+        PyErr_Clear(); /* the original will complain */
+        return;
+    }
+    record_outcome(entry, call, Py_None, digest);
+    record_exits(status);
+    record_close();
+}
+
 PyObject *record_call(boundary_entry *entry, const boundary_call *call)
 {
     callback_scope scope;
     uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
+    if (entry->policy == POLICY_EXIT)
+        record_last(entry, call, digest);
     if (entry->policy == POLICY_RERUN || entry->policy == POLICY_KEEP) {
         PyObject *result = run_original(entry, call);
         if (core_mode == MODE_RECORD)

@@ -5,6 +5,7 @@
 #include "control.h"
 #include "digest.h"
 #include "errors.h"
+#include "forks.h"
 #include "reference.h"
 #include "turn.h"
 
@@ -77,7 +78,7 @@ static PyObject *describe(const record_view *record)
 {
     static const char *const kinds[] = {"result", "exception", "definition", "garbage collection", "callback",
                                         "end of a callback", "start", "hand-over", "signal", "end", "source",
-                                        "note", "clock", "address"};
+                                        "note", "clock", "address", "fork"};
     const char *kind = record->kind < sizeof kinds / sizeof *kinds ? kinds[record->kind] : "record";
     PyObject *name = boundary_name(record->callable);
     return name ? PyUnicode_FromFormat("the %s of %U", kind, name) : PyUnicode_FromFormat("a %s record", kind);
@@ -210,6 +211,12 @@ void replay_expect_call(boundary_entry *entry, record_view *record)
     }
 }
 
+bool replay_own_is_next(unsigned kind, record_view *record)
+{
+    peek(record);
+    return record->callable == 0 && record->kind == kind;
+}
+
 int replay_callback_is_next(boundary_entry *entry, record_view *record)
 {
     context_may_wait(entry->name, NULL);
@@ -339,8 +346,12 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
     }
     callback_scope scope = {.entry = entry, .call = *call, .digest = digest};
     callback_replay(&scope);
+    if (entry->policy == POLICY_FORK && forks_replay())
+        callback_replay(&scope);
     expect(entry, digest, call, &record);
     PyObject *result = outcome(entry, &scope.call, &record);
+    if (result && entry->policy == POLICY_EXIT)
+        control_end(PyLong_Check(call->args[0]) ? (int)PyLong_AsLong(call->args[0]) & 0xFF : -1, NULL, NULL);
     if (result && entry->policy == POLICY_KEEP) {
         if (!again)
             replay_diverged("%U raised in replay, and did not in the recording (%S)", entry->name, error);

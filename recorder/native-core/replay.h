@@ -21,6 +21,9 @@ void replay_expect_call(boundary_entry *entry, record_view *record);
 /* Takes a record of the recorder itself (callable 0) of this kind; a divergence if another comes. */
 void replay_expect_own(unsigned kind, record_view *record);
 
+/* Does a record of the recorder itself (callable 0) of this kind come next? Then it is in *record, not taken. */
+bool replay_own_is_next(unsigned kind, record_view *record);
+
 /* Does a callback of `entry` come next? Then *record is its record, not taken. */
 int replay_callback_is_next(boundary_entry *entry, record_view *record);
 

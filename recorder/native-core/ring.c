@@ -67,6 +67,13 @@ int ring_map(ring *r, int fd)
     return 0;
 }
 
+void ring_unmap(ring *r)
+{
+    munmap(r->data, 2 * r->size);
+    munmap(r->header, RING_HEADER_BYTES);
+    *r = (ring){0};
+}
+
 /* A consumer that was killed stays as a zombie until its parent looks; its number may be another process's later. */
 bool ring_consumer_is_gone(const ring *r)
 {

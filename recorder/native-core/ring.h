@@ -25,11 +25,18 @@ typedef struct {
     _Atomic uint64_t head;            /* 64: bytes published */
     _Atomic uint64_t commit;          /* 72: end of the last complete record */
     _Atomic uint64_t producer_state;  /* 80 */
-    char pad1[40];
+    _Atomic uint64_t exit_status;     /* 88: 1 + the status with which the process is about to exit; 0: not known */
+    _Atomic uint64_t replaced;        /* 96: not 0 while the process calls exec */
+    char pad1[24];
     _Atomic uint64_t tail;            /* 128: bytes taken */
     _Atomic uint64_t consumer_state;  /* 136 */
     _Atomic uint64_t consumer_pid;    /* 144 */
+    uint64_t process;                 /* 152: number of the process in the trace */
+    char pad2[864];
+    char door[64];                    /* 1024: where further processes ask for a ring (joining.h); empty: nowhere */
 } ring_header;
+
+_Static_assert(offsetof(ring_header, door) == 1024, "as documented in Seam 1");
 
 typedef struct {
     ring_header *header;
@@ -40,6 +47,9 @@ typedef struct {
 
 /* Maps the ring behind `fd`; the descriptor may be closed afterwards. 0, or -1 with errno set. */
 int ring_map(ring *r, int fd);
+
+/* The end of the mapping: the ring is another process's. */
+void ring_unmap(ring *r);
 
 /* Waits until `bytes` (at most size/2) can be written after `head`; returns where, or NULL when the
  * consumer is gone or refuses: recording is over then. */

@@ -22,6 +22,7 @@ enum search_want {
     WANT_RAISE = 8,
     WANT_WATCH = 16,          /* watched memory has changed since the line event before (watch.h) */
     WANT_VISIBLE = 0x100,     /* lines and raises of the user's own code only; breakpoints are exempt */
+    WANT_FORKS = 0x400,       /* stop where the program forks (forks.h) */
     WANT_RAISE_HERE = 0x200,  /* also a raise by the line at the tick where the run begins */
 };
 

@@ -3,31 +3,19 @@
 #include "blake2b.h"
 #include "boundary.h"
 #include "control.h"
-#include "count.h"
 #include "decode.h"
 #include "errors.h"
+#include "forks.h"
 #include "handle.h"
 #include "output.h"
 #include "replay.h"
-#include "turn.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <structmember.h>
 #include <unistd.h>
 
 /* --- opening the stream --------------------------------------------------------------------------- */
-
-/* A forked child shares the ring with its parent and must not write to it. */
-static void after_fork_in_child(void)
-{
-    if (core_mode != MODE_RECORD)
-        return;
-    core_mode = MODE_OFF;
-    count_is_on = 0;
-    turn_forked();
-}
 
 static void at_exit(void)
 {
@@ -47,11 +35,18 @@ static void at_exit(void)
     }
 }
 
+/* The drain is not our parent, and cannot learn it otherwise. */
+static void on_exit_status(int status, void *Py_UNUSED(nothing))
+{
+    if (core_mode == MODE_RECORD)
+        record_exits(status);
+}
+
 static int enter(int mode)
 {
     core_mode = mode;
     core_hide();
-    if (Py_AtExit(at_exit) < 0 || pthread_atfork(NULL, NULL, after_fork_in_child) != 0) {
+    if (Py_AtExit(at_exit) < 0 || forks_watch() != 0 || on_exit(on_exit_status, NULL) != 0) {
         PyErr_SetString(PyExc_RuntimeError, "the interpreter takes no more exit functions");
         return -1;
     }
@@ -157,6 +152,22 @@ static PyObject *note(PyObject *Py_UNUSED(module), PyObject *text)
         if (record_end(&w) < 0)
             return NULL;
     }
+    Py_RETURN_NONE;
+}
+
+static PyObject *calls_exec(PyObject *Py_UNUSED(module), PyObject *on)
+{
+    record_calls_exec(PyObject_IsTrue(on) == 1);
+    Py_RETURN_NONE;
+}
+
+static PyObject *saw_end(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    int pid, status;
+    if (!PyArg_ParseTuple(args, "ii", &pid, &status))
+        return NULL;
+    if (core_mode == MODE_RECORD)
+        record_saw_end(pid, status);
     Py_RETURN_NONE;
 }
 
@@ -361,6 +372,8 @@ static PyMethodDef functions[] = {
      "own_source((path, content)) -> tuple: a SOURCE record of the program's own file, or in replay what it holds."},
     {"blake2b", blake2b, METH_O, "blake2b(content) -> bytes: its BLAKE2b digest of 16 bytes."},
     {"note", note, METH_O, "note(text): a NOTE record."},
+    {"calls_exec", calls_exec, METH_O, "calls_exec(on): this process calls exec now; or did, in vain."},
+    {"saw_end", saw_end, METH_VARARGS, "saw_end(pid, status): how a process ended, as of waitpid, for the trace."},
     {"run", run, METH_VARARGS,
      "run(prepare, site): imports site if asked, calls prepare() hidden for (code, globals) or (callable, args),\n"
      "runs that as the program and exits the process as plain Python would. Never returns."},

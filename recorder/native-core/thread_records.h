@@ -39,6 +39,7 @@ PyObject *handle_start(boundary_entry *entry, const boundary_call *call);
 PyObject *handle_join(boundary_entry *entry, const boundary_call *call);
 PyObject *handle_is_done(boundary_entry *entry, const boundary_call *call);
 PyObject *handle_ident(boundary_entry *entry, const boundary_call *call);
+PyObject *handle_set_done(boundary_entry *entry, const boundary_call *call);
 PyObject *handle_shutdown(boundary_entry *entry, const boundary_call *call);
 
 #endif

@@ -310,11 +310,32 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call)
     case HANDLE_JOIN: return handle_join(entry, call);
     case HANDLE_IS_DONE: return handle_is_done(entry, call);
     case HANDLE_IDENT: return handle_ident(entry, call);
+    case HANDLE_SET_DONE: return handle_set_done(entry, call);
     case HANDLE_SHUTDOWN: return handle_shutdown(entry, call);
     default:
         PyErr_SetString(PyExc_SystemError, "unknown thread operation");
         return NULL;
     }
+}
+
+void threads_forked(void)
+{
+    uint32_t me = turn_thread();
+    alive = 1;
+    for (thread *t = threads_known, *next; t; t = next) {
+        next = t->next;
+        if (t->number == me)
+            continue;
+        t->over = true;
+        if (!t->handle)
+            thread_forget(t);
+    }
+    import_forked();
+}
+
+int threads_recount(void)
+{
+    return count_for(alive);
 }
 
 static PyObject *set_main_ident(PyObject *Py_UNUSED(module), PyObject *ident)
@@ -351,7 +372,7 @@ int threads_register(PyObject *module)
         {"RLOCK_COUNT", RLOCK_COUNT}, {"QUEUE_GET", QUEUE_GET}, {"QUEUE_PUT", QUEUE_PUT},
         {"IMPORT_ACQUIRE", IMPORT_ACQUIRE}, {"IMPORT_RELEASE", IMPORT_RELEASE}, {"IMPORT_HELD", IMPORT_HELD},
         {"THREAD_COUNT", THREAD_COUNT}, {"HANDLE_JOIN", HANDLE_JOIN}, {"HANDLE_IS_DONE", HANDLE_IS_DONE}, {"HANDLE_IDENT", HANDLE_IDENT},
-        {"HANDLE_SHUTDOWN", HANDLE_SHUTDOWN},
+        {"HANDLE_SHUTDOWN", HANDLE_SHUTDOWN}, {"HANDLE_SET_DONE", HANDLE_SET_DONE},
     };
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (PyModule_AddIntConstant(module, operations[i].name, operations[i].value) < 0)

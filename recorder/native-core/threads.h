@@ -15,7 +15,7 @@ enum thread_operation {
     QUEUE_GET, QUEUE_PUT,
     IMPORT_ACQUIRE, IMPORT_RELEASE, IMPORT_HELD,
     THREAD_COUNT,
-    HANDLE_JOIN, HANDLE_IS_DONE, HANDLE_IDENT, HANDLE_SHUTDOWN,
+    HANDLE_JOIN, HANDLE_IS_DONE, HANDLE_IDENT, HANDLE_SHUTDOWN, HANDLE_SET_DONE,
 };
 
 /* One call of a callable with POLICY_THREAD; entry->index is the operation. */
@@ -23,6 +23,11 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call);
 
 /* Runs the original of a call that may block: other threads may run meanwhile (recording). */
 PyObject *threads_call_blocking(boundary_entry *entry, const boundary_call *call);
+
+/* In the child of a fork: the calling thread is the only one. And, once its hooks have run: stops counting places. 0, or
+ * -1 with an exception. */
+void threads_forked(void);
+int threads_recount(void);
 
 /* Has this thread given the turn up, inside such a call? What the call calls back must have it: take, run, give. */
 bool threads_without_turn(void);

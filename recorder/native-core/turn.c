@@ -365,5 +365,9 @@ void turn_forked(void)
     blocked = (queue){NULL, &blocked.first};
     atomic_store(&wanted, 0);
     memset(waiting_for, 0, sizeof waiting_for);
+    held = false;
+    last_holder = me;
+    left_at = SWITCH_BLOCKED;
+    my_task = 0;
     turn_is_shared = 0;
 }

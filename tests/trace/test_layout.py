@@ -19,7 +19,11 @@ from retroscope.trace.encoding import encode_value
 
 from tests.trace.making import make_trace, sample_records
 
-LAYOUTS = {1: "a7107f71ba4433dd9f3068e44aa4bf9b", 2: "fbcd4d37aae227255d5503d8b1aaad8b"}
+LAYOUTS = {
+    1: "a7107f71ba4433dd9f3068e44aa4bf9b",
+    2: "fbcd4d37aae227255d5503d8b1aaad8b",
+    3: "ee022375822fd4f53c843ffd34b6a4e7",
+}
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(GOLDEN.glob("version-*.trace"))
 EXAMPLES = [None, True, False, 5, 1 << 70, 0.5, 1j, "é", b"x", bytearray(b"y"), (1,), [2], {3: 4}, {5}, frozenset({6})]

@@ -9,7 +9,7 @@ import sys
 from retroscope.cli.messages import OK, complain
 from retroscope.cli.rendering_progress import ProgressBar
 from retroscope.replay.recording import Recording
-from retroscope.replay.verify import Verified, verify_process
+from retroscope.replay.verify import Verified, verify_trace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,14 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0: everything agreed; a divergence is raised as an error with status 3."""
-    numbers = _processes(args.trace, args.process)
-    done = [_verify(args.trace, number) for number in numbers]
-    if args.output:
-        for number in numbers:
-            _print_output(args.trace, number)
+    first = Recording(args.trace)
+    try:
+        done = _verify(first, args.process)
+        if args.output:
+            for each in done:
+                for chunk in first.other(each.process).own_output():
+                    _write(2 if chunk.stream == "stderr" else 1, chunk.data)
+        several = len(first.processes()) > 1
+    finally:
+        first.close()
     for each in done:
         if each.cut_off:
-            complain(f"{each.cut_off}: verified up to there")
+            complain(f"{f'process {each.process}: ' if several else ''}{each.cut_off}: verified up to there")
     for warning in {each.warning for each in done if each.warning}:
         complain(warning)
     if not args.quiet:
@@ -39,31 +44,12 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _processes(trace: str, wanted: int | None) -> list[int]:
-    recording = Recording(trace, wanted)
-    try:
-        return recording.process_numbers() if wanted is None else [wanted]
-    finally:
-        recording.close()
-
-
-def _verify(trace: str, number: int) -> Verified:
+def _verify(first: Recording, wanted: int | None) -> list[Verified]:
     bar = ProgressBar("verifying")
-    recording = Recording(trace, number)
     try:
-        return verify_process(recording, bar)
+        return verify_trace(first, wanted, bar)
     finally:
         bar.clear()
-        recording.close()
-
-
-def _print_output(trace: str, number: int) -> None:
-    recording = Recording(trace, number)
-    try:
-        for chunk in recording.output(recording.inputs):
-            _write(2 if chunk.stream == "stderr" else 1, chunk.data)
-    finally:
-        recording.close()
 
 
 def _write(descriptor: int, data: bytes) -> None:

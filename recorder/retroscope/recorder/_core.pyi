@@ -83,6 +83,10 @@ class RingConsumer:
     """Bytes up to the end of the last complete record."""
     tail: int
     """Bytes taken so far."""
+    exit_status: int
+    """1 + the status with which the process said that it exits; 0: it did not."""
+    replaced: int
+    """Not 0: the last that was seen of the process is that it called exec."""
     producer_state: int
     """0 not started, 1 recording, 2 closed, 3 gave up."""
 

@@ -19,14 +19,12 @@ def say(sentence: str) -> None:
 
 def closing_line(drain: Drain, trace: str, program: str, seconds: float) -> str:
     """What was recorded, how big, how to open it."""
-    process = drain.process
+    many = f" in {drain.processes} processes" if drain.processes > 1 else ""
     line = (
-        f"recorded {process.records:,} inputs of {program} in {duration(seconds)} to {trace} "
+        f"recorded {drain.records:,} inputs of {program}{many} in {duration(seconds)} to {trace} "
         f"({bytes_text(drain.size)}); open it with: scope replay {trace}"
     )
-    if process.notes:
-        line += "".join(f"\nscope: note: {note}" for note in process.notes)
-    return line
+    return line + "".join(f"\nscope: note: {note}" for note in drain.notes)
 
 
 def bytes_text(size: int) -> str:

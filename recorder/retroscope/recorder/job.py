@@ -71,6 +71,12 @@ class Job:
             if arrived.si_code <= 0:  # from a process; the kernel's own, above 0, went to the whole group
                 self._send(arrived.si_signo)
 
+    def interrupted(self) -> bool:
+        """After the program's end: has anything come that asks us to end too?"""
+        arrived = sigtimedwait(_PASSED_ON, 0) is not None
+        self.told_to_end |= arrived
+        return arrived
+
     def _send(self, number: int) -> None:
         try:
             pidfd_send_signal(self.descriptor, number)

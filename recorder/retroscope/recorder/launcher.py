@@ -11,12 +11,15 @@ import sys
 import time
 
 from retroscope.recorder.closing import closing_line, say
+from retroscope.recorder.door import Door
 from retroscope.recorder.job import Job
 from retroscope.recorder.spawn import Launch, make_ring
 from retroscope.trace.claim import Claim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from retroscope.recorder._core import RingConsumer
     from retroscope.recorder.drain import Drain
 
@@ -74,7 +77,8 @@ def record_run(options: RecordOptions) -> Run:
 
     claim = Claim(options.trace)
     try:
-        ring = make_ring()
+        door = Door()
+        ring = make_ring(door.name)
         consumer = RingConsumer(ring)
         launch = Launch(options.kind, options.target, options.args, chaos=options.chaos)
         started = time.time()
@@ -84,33 +88,34 @@ def record_run(options: RecordOptions) -> Run:
         claim.release()
         raise
     with job:
-        drain = _store(job, consumer, claim, launch, started)
+        drain = _store(job, consumer, claim, launch, started, door)
         ended, number = job.reap()
         if drain is not None:
-            _end(drain, ended, number)
+            _end(drain, ended, number, job.interrupted)
     closing = "" if drain is None else closing_line(drain, options.trace, launch.shown, time.time() - started)
     return Run(ended, number, drain, closing=closing, told_to_end=job.told_to_end)
 
 
-def _store(job: Job, consumer: RingConsumer, claim: Claim, launch: Launch, started: float) -> Drain | None:
+def _store(job: Job, consumer: RingConsumer, claim: Claim, launch: Launch, started: float, door: Door) -> Drain | None:
     """Drains until the program is dead; None when storing could not even begin."""
     try:
         from retroscope.recorder.drain import Drain
 
-        drain = Drain(consumer, claim, launch.recording(started), launch.process(job.pid, started))
+        drain = Drain(consumer, claim, launch.recording(started), launch.process(job.pid, started), door)
         drain.run(job.descriptor, job.pass_on)
     except Exception as error:
         # Whatever fails here is our misfortune, not the program's: it goes on, unrecorded, and we say so.
         consumer.refuse()
+        door.close()
         _confess(error)
         claim.release()
         return None
     return drain
 
 
-def _end(drain: Drain, ended: str, number: int) -> None:
+def _end(drain: Drain, ended: str, number: int, interrupted: Callable[[], bool]) -> None:
     try:
-        drain.finish(ended, number)
+        drain.finish(ended, number, interrupted)
     except Exception as error:
         _confess(error)
 

@@ -11,23 +11,30 @@ import struct
 import sys
 
 RING_BYTES = (1 << 24, 1 << 22, 1 << 20)  # smaller ones where a limit on file sizes (ulimit -f) holds for memory too
+SMALL_RING_BYTES = (1 << 22, 1 << 20)  # of further processes: there may be hundreds
 _RING_HEADER = 4096
+_PROCESS_AT, _DOOR_AT = 152, 1024
 _MOVED = "EIPS"  # interpreter flags that start-up applies itself, from the configuration
 _SIGPIPE, _SIGXFSZ = 13, 25  # ignored by every Python; the program must find them as the shell left them
 
 
-def make_ring() -> int:
-    """A memfd with an empty ring (docs/architecture.md, Seam 1), to be inherited by the program."""
+def make_ring(door: bytes = b"", process: int = 1, sizes: tuple[int, ...] = RING_BYTES) -> int:
+    """A memfd with an empty ring (docs/architecture.md, Seam 1) for the process with this number in the trace.
+
+    `door`: the name of the socket where further processes get theirs; empty: nowhere.
+    """
     descriptor = os.memfd_create("retroscope-ring", 0)
-    for size in RING_BYTES:
+    for size in sizes:
         try:
             os.ftruncate(descriptor, _RING_HEADER + size)
         except OSError:
-            if size == RING_BYTES[-1]:
+            if size == sizes[-1]:
                 os.close(descriptor)
                 raise
         else:
             os.pwrite(descriptor, b"RSCPRNG1" + struct.pack("<Q", size), 0)
+            os.pwrite(descriptor, struct.pack("<Q", process), _PROCESS_AT)
+            os.pwrite(descriptor, door, _DOOR_AT)
             break
     return descriptor
 

@@ -34,14 +34,8 @@ class Launcher:
         recording.require_python()
         self._start = recording.start
         self._executable = find_interpreter(self._start, recording.path)
-        self._stream = os.memfd_create("retroscope-stream", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         self._children: list[subprocess.Popen[bytes]] = []
-        try:
-            recording.flat(self._stream)
-            fcntl.fcntl(self._stream, fcntl.F_ADD_SEALS, _SEALS)
-        except BaseException:
-            os.close(self._stream)
-            raise
+        self._stream = stream_file(recording.flat)
 
     def launch(self) -> ReplayProcess:
         """A new root, waiting at tick 0."""
@@ -73,7 +67,9 @@ class Launcher:
 
     def close(self) -> None:
         """After the processes' own sockets were closed: waits for the roots, so that none is left as a zombie."""
-        os.close(self._stream)
+        if self._stream >= 0:
+            os.close(self._stream)
+        self._stream = -1
         for child in self._children:
             try:
                 child.wait(2)
@@ -91,6 +87,18 @@ class Launcher:
             "seed": self._start.seed,
             "cwd": self._start.cwd,
         }
+
+
+def stream_file(write: Callable[[int], None]) -> int:
+    """A sealed memory file with what `write` writes to its descriptor: a stream for a replay process."""
+    stream = os.memfd_create("retroscope-stream", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        write(stream)
+        fcntl.fcntl(stream, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(stream)
+        raise
+    return stream
 
 
 def launcher_of(recording: Recording) -> tuple[Callable[[], ReplayProcess], Callable[[], None]]:

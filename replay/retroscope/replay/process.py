@@ -91,7 +91,7 @@ class ReplayProcess:
         """A second process at the same tick."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._send(pack_bare(Op.FORK), theirs)
+            self._send(pack_bare(Op.FORK), theirs.fileno())
         ours.settimeout(_FORK_LIMIT)
         child = ReplayProcess(ours, 0, self.tick, self.last)
         try:
@@ -111,8 +111,12 @@ class ReplayProcess:
         """The stream of a throw-away fork in which the inspector serves."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
-            self._send(pack_bare(Op.LOOK), theirs)
+            self._send(pack_bare(Op.LOOK), theirs.fileno())
         return ours
+
+    def use_stream(self, stream: int) -> None:
+        """Where the program forks: goes on with the stream of the child behind this descriptor, as the child."""
+        self._send(pack_bare(Op.STREAM), stream)
 
     def set_breakpoints(self, table: Sequence[TableEntry], version: int) -> None:
         """Replaces the table; `version` lets the caller see later whether this process has it."""
@@ -174,10 +178,10 @@ class ReplayProcess:
     def _note(self, stopped: Stopped) -> None:
         self.pid, self.tick, self.last = stopped.pid, stopped.tick, stopped
 
-    def _send(self, data: bytes, passed: socket.socket | None = None) -> None:
+    def _send(self, data: bytes, passed: int | None = None) -> None:
         ancillary = []
         if passed is not None:
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [passed.fileno()]))]
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [passed]))]
         try:
             self._control.sendmsg([data], ancillary)
         except OSError as error:

@@ -35,6 +35,7 @@ class Op(IntEnum):
     QUIT = 5
     WATCH = 6
     CONDITIONS = 7
+    STREAM = 8
     HELLO = 100
     STOPPED = 101
 
@@ -49,6 +50,7 @@ class Want(IntFlag):
     RAISE = 8
     WATCH = 16  # watched memory changed since the line event before
     VISIBLE = 0x100  # of lines and raises, only those of the user's own code; breakpoints count everywhere
+    FORKS = 0x400  # where the program forks
     RAISE_HERE = 0x200  # also what the line raises at which the run begins
 
 
@@ -64,6 +66,7 @@ class Reason(IntEnum):
     END = 3
     DIVERGED = 4
     SEALED = 5
+    FORK = 6
 
 
 class BadAnswer(Exception):
@@ -119,7 +122,7 @@ def pack_run(until: int, want: int, max_depth: int, action: Action, thread: int)
 
 
 def pack_bare(op: Op) -> bytes:
-    """FORK and LOOK (their descriptor travels beside the bytes) and QUIT."""
+    """FORK, LOOK and STREAM (their descriptor travels beside the bytes) and QUIT."""
     return _HEAD.pack(op, 0)
 
 

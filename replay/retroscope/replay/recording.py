@@ -9,7 +9,7 @@ from functools import cached_property
 from io import BytesIO
 
 from retroscope.replay.moments import InputId, OutputChunk, ReplayError
-from retroscope.trace import Kind, Source, TraceReader, open_trace
+from retroscope.trace import BrokenLineage, Kind, Part, Process, Source, TraceReader, open_trace
 
 _STREAMS = {1: "stdout", 2: "stderr"}
 
@@ -38,8 +38,10 @@ class Start:
 class Recording:
     """One process of an open trace."""
 
-    def __init__(self, path: str, process: int | None = None) -> None:
-        self._trace: TraceReader = open_trace(path)
+    def __init__(self, path: str, process: int | None = None, trace: TraceReader | None = None) -> None:
+        """`process`: its number, default the first. `trace`: an open one, which then stays its owner's."""
+        self._owned = trace is None
+        self._trace: TraceReader = open_trace(path) if trace is None else trace
         self.path = path
         try:
             processes = self._trace.processes()
@@ -48,21 +50,42 @@ class Recording:
             if wanted not in known:
                 raise ReplayError(f"{path} has no process {wanted}; it has {', '.join(map(str, sorted(known)))}")
             self.process = known[wanted]
+            self._parts = _parts_of(self._trace, wanted)
         except BaseException:
-            self._trace.close()
+            self.close()
             raise
 
     def close(self) -> None:
-        self._trace.close()
+        if self._owned:
+            self._trace.close()
 
-    def process_numbers(self) -> list[int]:
+    def other(self, process: int) -> Recording:
+        """Another process of the same trace; it must be closed first."""
+        return Recording(self.path, process, self._trace)
+
+    def processes(self) -> list[Process]:
         """Every process of the trace, in order of start."""
-        return [process.id for process in self._trace.processes()]
+        return self._trace.processes()
 
     @property
     def inputs(self) -> int:
-        """Records in the stream of the process."""
-        return self.process.records
+        """Inputs of the process; those of a forked one begin with its parent's, up to the fork."""
+        return self._parts[-1].first + self.process.records
+
+    @property
+    def first_input(self) -> int:
+        """Number of the first that is its own: not 0 when it was forked."""
+        return self._parts[-1].first
+
+    @property
+    def root(self) -> int:
+        """The process with which a replay of this one begins."""
+        return self._parts[0].process
+
+    @property
+    def ancestors(self) -> list[int]:
+        """The processes whose streams begin its own, the first one first."""
+        return [part.process for part in self._parts[:-1]]
 
     @property
     def cut_off(self) -> str | None:
@@ -92,7 +115,7 @@ class Recording:
     @cached_property
     def start(self) -> Start:
         """Raises ReplayError when the process was cut off before it had begun."""
-        for record in self._trace.records(self.process.id):
+        for record in self._trace.records(self._parts[0].process):
             if record.kind == Kind.START:
                 return _start_from(record.value(), self.path)
         raise ReplayError(f"{self.path} ends before the program started; record it again")
@@ -101,8 +124,18 @@ class Recording:
         """Raises WrongPython when our native core is not for the Python that recorded."""
         self._trace.require_python()
 
-    def flat(self, descriptor: int) -> int:
-        return self._trace.flat(self.process.id, descriptor)
+    def flat(self, descriptor: int) -> None:
+        """Writes all of what a replay goes through, from the start of the first ancestor, to `descriptor`."""
+        for part in self._parts:
+            self._trace.flat(part.process, descriptor, part.length)
+
+    def stream_own(self) -> Iterator[bytes]:
+        """The process's own stream, piece by piece."""
+        return self._trace.stream(self.process.id)
+
+    def flat_own(self, descriptor: int) -> None:
+        """Writes the process's own stream to `descriptor`."""
+        self._trace.flat(self.process.id, descriptor)
 
     def source_paths(self) -> list[str]:
         given = ["<string>"] if self.start.given_text is not None else []
@@ -131,16 +164,32 @@ class Recording:
             return content.decode("utf-8", "replace")
 
     def output(self, before: int) -> Iterator[OutputChunk]:
-        """What the process wrote in records below `before`."""
-        for output in self._trace.output(self.process.id):
-            if output.record >= before:
-                return
-            yield OutputChunk(_STREAMS.get(output.descriptor, "stdout"), output.data, InputId(output.record))
+        """What was written in inputs below `before`."""
+        for part in self._parts:
+            for output in self._trace.output(part.process):
+                number = part.first + output.record
+                if output.record >= part.records or number >= before:
+                    break
+                yield OutputChunk(_STREAMS.get(output.descriptor, "stdout"), output.data, InputId(number))
+
+    def own_output(self) -> Iterator[OutputChunk]:
+        """What the process itself wrote: not what its parent had written before it was forked."""
+        return (chunk for chunk in self.output(self.inputs) if chunk.input >= self.first_input)
 
     def input_lines(self, first: int) -> Iterator[tuple[int, str, str]]:
         """(number, callable or kind, value) of each record from `first` on."""
-        for record in self._trace.records(self.process.id, first):
-            yield record.index, record.name or record.kind_name, _shown(record.value())
+        for part in self._parts:
+            for record in self._trace.records(part.process, max(first - part.first, 0)):
+                if record.index >= part.records:
+                    break
+                yield part.first + record.index, record.name or record.kind_name, _shown(record.value())
+
+
+def _parts_of(trace: TraceReader, process: int) -> list[Part]:
+    try:
+        return trace.lineage(process)
+    except BrokenLineage as broken:
+        raise ReplayError(f"{trace.path}: process {process} cannot be replayed: {broken}") from broken
 
 
 def _shown(value: object) -> str:

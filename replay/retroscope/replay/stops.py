@@ -34,6 +34,19 @@ class Stops:
         """Whether the program has no code of its own, as with -m of a module of the library."""
 
     def enter(self) -> Moment:
+        """The first line of the program's own code; in a forked process the first after the fork."""
+        moment = self._enter()
+        first = self._recording.first_input
+        if first == 0 or self._motion.current.over:
+            return moment
+        self._motion.to(max(self._motion.last_tick_where(lambda stopped: stopped.input <= first), 1))
+        visible = Want.NOTHING if self.only_library else Want.VISIBLE
+        stopped = self._motion.forward(Search(Want.LINE | visible))
+        if stopped.reason is Reason.END:
+            return self.ended()
+        return self.moment(StopReason.ENTRY, f"process {self._recording.process.id} was forked just before")
+
+    def _enter(self) -> Moment:
         stopped = self._motion.forward(Search(Want.LINE | Want.VISIBLE))
         if stopped.reason is not Reason.END:
             self.entry = Tick(stopped.tick)

@@ -1,16 +1,21 @@
-"""Running a whole recording again in one pass, checking every input; no snapshots, no looking."""
+"""Running recorded processes again in one pass, checking every input; no snapshots, no looking.
+
+A forked process begins with what its parent did before, so a process and all that it forked are run as a tree: where
+it forks, the replay process is forked as well, and the fork goes on as the child. Nothing is run twice.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from retroscope.replay.launch import launcher_of
+from retroscope.replay.launch import launcher_of, stream_file
 from retroscope.replay.moments import Diverged, ReplayError
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import Reason, Stopped
+from retroscope.replay.protocol import Reason, Stopped, Want
 from retroscope.replay.recording import Recording
 
 _FIRST_LEG = 1 << 18
@@ -18,48 +23,129 @@ _LARGEST_LEG = 1 << 26
 _LEG_SECONDS = 0.25
 
 
+Progress = Callable[[int, int, int], None]
+"""Ticks done, inputs done, inputs in all, of the process that is being run."""
+
+
 @dataclass(frozen=True)
 class Verified:
-    """What was run again without a difference. `cut_off` says why the record ends before the program did."""
+    """What of a process was run again without a difference. `cut_off` says why the record ends before the program did;
+    a process that was never run, because it cannot be, has 0 ticks and says so there."""
 
+    process: int
     ticks: int
     inputs: int
     cut_off: str | None
     warning: str
 
 
-def verify_process(recording: Recording, progress: Callable[[int, int, int], None]) -> Verified:
-    """Replays one process to the end of its record; raises Diverged with the whole message."""
-    launch, end_launching = launcher_of(recording)
-    try:
-        process = launch()
+def verify_trace(first: Recording, wanted: int | None, progress: Progress) -> list[Verified]:
+    """Replays every process of the trace that `first` is of, or only `wanted`, to the end of its record.
+
+    Raises Diverged with the whole message.
+    """
+    done: list[Verified] = []
+    roots = [each.id for each in first.processes() if each.forked is None]
+    if wanted is not None:
+        roots = [first.other(wanted).root]
+    for number in roots:
+        done += _Tree(first.other(number), wanted, progress).run()
+    missing = {each.id for each in first.processes()} - {each.process for each in done}
+    for number in sorted(missing) if wanted is None else ():
+        first.other(number)  # says why it cannot be replayed, if that is why
+        raise ReplayError(f"{first.path}: process {number} was not reached by the replay of its parent")
+    return sorted(done, key=lambda each: each.process)
+
+
+class _Tree:
+    """A process that was not forked, and all that came of it by forks; or only the way to `wanted`."""
+
+    def __init__(self, root: Recording, wanted: int | None, progress: Progress) -> None:
+        self._root = root
+        self._wanted = wanted
+        self._progress = progress
+        self._done: list[Verified] = []
+        self._warning = ""
+        way = {wanted, *root.other(wanted).ancestors} if wanted is not None else None
+        self._children: dict[tuple[int, int], int] = {}  # (parent, input of the fork) → process
+        for each in root.processes():
+            if each.forked is not None and each.parent is not None and (way is None or each.id in way):
+                child = root.other(each.id)
+                self._children[each.parent, child.first_input] = each.id
+
+    def run(self) -> list[Verified]:
+        launch, end_launching = launcher_of(self._root)
         try:
-            warning = process.last.text if process.last else ""
-            stopped = _run_to_the_end(process, recording, progress)
+            process = launch()
+            self._warning = process.last.text if process.last else ""
+            self._follow(process, self._root, 0)
+        finally:
+            end_launching()
+        return self._done
+
+    def _follow(self, process: ReplayProcess, recording: Recording, born: int) -> None:
+        """Runs it to the end of its record, and everything that it forks; takes `process` over."""
+        try:
+            while True:
+                stopped = self._run(process, recording)
+                if stopped.reason is Reason.END:
+                    break
+                child = self._children.get((recording.process.id, stopped.input))
+                if child is None:
+                    continue  # it was not recorded
+                if self._wanted is None:
+                    self._branch(process.fork(), recording.other(child), stopped.tick)
+                else:
+                    recording, born = recording.other(child), stopped.tick
+                    self._become(process, recording)
         finally:
             process.kill()
-    finally:
-        end_launching()
+        self._done.append(_verified(stopped, recording, born, self._warning))
+
+    def _branch(self, process: ReplayProcess, recording: Recording, born: int) -> None:
+        try:
+            self._become(process, recording)
+        except BaseException:
+            process.kill()
+            raise
+        self._follow(process, recording, born)
+
+    def _become(self, process: ReplayProcess, recording: Recording) -> None:
+        stream = stream_file(recording.flat_own)
+        try:
+            process.use_stream(stream)
+        finally:
+            os.close(stream)
+
+    def _run(self, process: ReplayProcess, recording: Recording) -> Stopped:
+        """To the next fork, or to the end."""
+        leg = _FIRST_LEG
+        while True:
+            began = time.monotonic()
+            stopped = process.run(process.tick + leg, Want.FORKS)
+            if stopped.reason in (Reason.DIVERGED, Reason.SEALED):
+                raise _diverged(recording, stopped.text)
+            if stopped.reason in (Reason.END, Reason.FORK):
+                return stopped
+            self._progress(stopped.tick, stopped.input, recording.inputs)
+            if time.monotonic() - began < _LEG_SECONDS:
+                leg = min(leg * 2, _LARGEST_LEG)
+
+
+def _verified(stopped: Stopped, recording: Recording, born: int, warning: str) -> Verified:
     ending = json.loads(stopped.text) if stopped.text else {}
     _check_end(ending, stopped, recording)
     cut_off = recording.cut_off or ("the record ends before the program did" if ending.get("cut_off") else None)
     if ending.get("cut_off"):
         cut_off = f"{cut_off}, and how far it got after its last input is not recorded (verify went on for a while)"
-    return Verified(stopped.tick, stopped.input, cut_off, warning)
+    number, inputs = recording.process.id, stopped.input - recording.first_input
+    return Verified(number, stopped.tick - born, inputs, cut_off, warning)
 
 
-def _run_to_the_end(process: ReplayProcess, recording: Recording, progress: Callable[[int, int, int], None]) -> Stopped:
-    leg = _FIRST_LEG
-    while True:
-        began = time.monotonic()
-        stopped = process.run(process.tick + leg)
-        if stopped.reason in (Reason.DIVERGED, Reason.SEALED):
-            raise Diverged(stopped.text)
-        if stopped.reason is Reason.END:
-            return stopped
-        progress(stopped.tick, stopped.input, recording.inputs)
-        if time.monotonic() - began < _LEG_SECONDS:
-            leg = min(leg * 2, _LARGEST_LEG)
+def _diverged(recording: Recording, text: str) -> Diverged:
+    """Says of which process, where there are several."""
+    several = len(recording.processes()) > 1
+    return Diverged(f"process {recording.process.id}: {text}" if several else text)
 
 
 def _check_end(ending: dict[str, object], stopped: Stopped, recording: Recording) -> None:
@@ -67,17 +153,19 @@ def _check_end(ending: dict[str, object], stopped: Stopped, recording: Recording
     process = recording.process
     status, signal = ending.get("status"), ending.get("signal")
     if signal is not None and process.ended != "lost" and (process.ended, process.number) != ("signal", signal):
-        raise Diverged(
+        raise _diverged(
+            recording,
             f"the replay died of signal {signal} at tick {stopped.tick} after {stopped.input} inputs; "
             "the recorded program did not"
         )
     if stopped.input < recording.inputs:
-        raise Diverged(
+        raise _diverged(
+            recording,
             f"the replay ended at tick {stopped.tick} after {stopped.input} inputs, but the recording has "
             f"{recording.inputs}: the program took another way"
         )
     if process.ended == "exited" and status is not None and status != process.number:
-        raise Diverged(f"the replay ended with exit status {status}, the recorded program with {process.number}")
+        raise _diverged(recording, f"the replay ended with exit status {status}, the recorded program with {process.number}")
 
 
-__all__ = ["Diverged", "ReplayError", "Verified", "verify_process"]
+__all__ = ["Diverged", "ReplayError", "Verified", "verify_trace"]

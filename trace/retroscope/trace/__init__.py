@@ -23,11 +23,13 @@ if TYPE_CHECKING:
         WrongPython,
     )
     from retroscope.trace.layout import TRACE_VERSION
+    from retroscope.trace.lineage import BrokenLineage, Part
     from retroscope.trace.reader import Output, Process, Source, TraceReader, open_trace
     from retroscope.trace.records import Record
     from retroscope.trace.stream import Kind
 
 _HOMES = {
+    "BrokenLineage": "lineage",
     "BusyTrace": "errors",
     "DamagedTrace": "errors",
     "FutureTrace": "errors",
@@ -36,6 +38,7 @@ _HOMES = {
     "NotATrace": "errors",
     "OldTrace": "errors",
     "Output": "reader",
+    "Part": "lineage",
     "Process": "reader",
     "Record": "records",
     "RefusedPath": "errors",
@@ -49,6 +52,7 @@ _HOMES = {
 
 __all__ = [
     "TRACE_VERSION",
+    "BrokenLineage",
     "BusyTrace",
     "DamagedTrace",
     "FutureTrace",
@@ -57,6 +61,7 @@ __all__ = [
     "NotATrace",
     "OldTrace",
     "Output",
+    "Part",
     "Process",
     "Record",
     "RefusedPath",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from retroscope.trace.errors import DamagedTrace
@@ -59,9 +59,9 @@ class Streams:
 
     # --- bytes
 
-    def pieces(self, process: int) -> Iterator[bytes]:
-        """The whole stream, piece by piece."""
-        left = self._lengths[process]
+    def pieces(self, process: int, most: int | None = None) -> Iterator[bytes]:
+        """The whole stream, or its first `most` bytes, piece by piece."""
+        left = self._lengths[process] if most is None else min(most, self._lengths[process])
         for chunk in self._chunk_list(process):
             if left <= 0:
                 break
@@ -69,10 +69,10 @@ class Streams:
             yield data[:left]
             left -= len(data)
 
-    def flat(self, process: int, descriptor: int) -> int:
-        """Writes the whole stream to `descriptor`; returns its length in bytes."""
+    def flat(self, process: int, descriptor: int, most: int | None = None) -> int:
+        """Writes the whole stream, or its first `most` bytes, to `descriptor`; returns how many."""
         written = 0
-        for piece in self.pieces(process):
+        for piece in self.pieces(process, most):
             view = memoryview(piece)
             while view:
                 done = os.write(descriptor, view)
@@ -142,10 +142,9 @@ class Streams:
 
     # --- records
 
-    def records(self, process: int, first: int = 0) -> Iterator[Record]:
-        """The records from number `first` on."""
+    def records(self, process: int, names: Mapping[int, str], first: int = 0) -> Iterator[Record]:
+        """The records from number `first` on; `names` are those of callables."""
         length = self._lengths[process]
-        names = self.callables(process)
         index, offset = self._nearest_record(process, first)
         while offset < length:
             header = HEADER.unpack(self.read(process, offset, HEADER.size))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 
-TRACE_VERSION = 2  # 1 had no references by path and no globals
+TRACE_VERSION = 3  # 2 had no further processes; 1 no references by path and no globals
 OLDEST_READABLE = 1
 
 FORMAT_MAGIC = b"RETROSCOPE"

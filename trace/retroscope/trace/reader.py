@@ -28,6 +28,7 @@ from retroscope.trace.layout import (
     SOURCES,
     unframe,
 )
+from retroscope.trace.lineage import BrokenLineage, Part, lineage
 from retroscope.trace.pages import PageFile
 from retroscope.trace.records import Record
 from retroscope.trace.tables import Tables
@@ -38,7 +39,8 @@ class Process:
     """A recorded process. `ended`: "exited", "signal" (with `number`), "running" or "lost".
 
     "lost": nobody is writing the trace any more and its end was not seen. `stopped` says why storing ended before the
-    process did, else None. `length` is the committed stream in bytes, whole records only.
+    process did, else None. `length` is the committed stream in bytes, whole records only. `forked`: of a child of
+    os.fork, how many bytes and records of its parent's stream came before it. `replaced`: it became another program.
     """
 
     id: int
@@ -56,6 +58,8 @@ class Process:
     records: int
     length: int
     notes: tuple[str, ...] = ()
+    forked: tuple[int, int] | None = None
+    replaced: bool = False
     facts: dict[str, object] = field(default_factory=dict, compare=False)
 
 
@@ -196,8 +200,20 @@ class TraceReader:
             records=self._number(facts, "records"),
             length=self._number(facts, "length"),
             notes=_texts(facts.get("notes")),
+            forked=self._forked(facts),
+            replaced=facts.get("replaced") is True,
             facts=facts,
         )
+
+    def _forked(self, facts: dict[str, object]) -> tuple[int, int] | None:
+        place = facts.get("forked")
+        if place is None:
+            return None
+        if isinstance(place, (tuple, list)) and len(place) == 2:
+            length, records = place
+            if isinstance(length, int) and isinstance(records, int) and length >= 0 and records >= 0:
+                return length, records
+        raise self._tables.damaged("where a process was forked makes no sense")
 
     def _number(self, facts: dict[str, object], name: str) -> int:
         value = facts.get(name)
@@ -205,23 +221,33 @@ class TraceReader:
             raise self._tables.damaged(f"a process has no {name}")
         return value
 
+    def lineage(self, process: int) -> list[Part]:
+        """Whose streams a replay of the process goes through, and how far; BrokenLineage when they are not all there."""
+        return lineage(self._processes, process)
+
     # --- streams
 
     def stream(self, process: int) -> Iterator[bytes]:
         """The raw stream of a process, piece by piece, whole records only."""
         return self._streams.pieces(process)
 
-    def flat(self, process: int, descriptor: int) -> int:
-        """Writes the whole stream to `descriptor`; returns its length in bytes."""
-        return self._streams.flat(process, descriptor)
+    def flat(self, process: int, descriptor: int, most: int | None = None) -> int:
+        """Writes the whole stream, or its first `most` bytes, to `descriptor`; returns how many."""
+        return self._streams.flat(process, descriptor, most)
 
     def records(self, process: int, first: int = 0) -> Iterator[Record]:
         """The records of a process from number `first` on."""
-        return self._streams.records(process, first)
+        return self._streams.records(process, self.callables(process), first)
 
     def callables(self, process: int) -> dict[int, str]:
         """The names behind the indexes that the records of a process use."""
-        return self._streams.callables(process)
+        names: dict[int, str] = {}
+        try:
+            for part in self.lineage(process)[:-1]:
+                names.update(self._streams.callables(part.process))
+        except BrokenLineage:
+            pass  # then some have no name
+        return names | self._streams.callables(process)
 
     def output(self, process: int) -> Iterator[Output]:
         """What the process wrote to descriptors 1 and 2, in order."""

@@ -27,6 +27,8 @@ class Kind:
     SOURCE = 10
     NOTE = 11
     CLOCK = 12
+    ADDRESS = 13
+    FORK = 14
 
 
 KIND_NAMES = {number: name.lower().replace("_", "-") for name, number in vars(Kind).items() if name.isupper()}

@@ -74,6 +74,7 @@ class ProcessWriter:
         self._scanner = scanner
         self._stored = 0  # offset in the stream behind what is committed
         self._pieces: list[bytes] = []
+        self._entry = b""
 
     def append(self, data: bytes) -> None:
         """The next piece of the stream; kept until the next commit."""
@@ -117,6 +118,14 @@ class ProcessWriter:
         self.records, self.length = self._scanner.records, self._scanner.complete
         self._pieces.clear()
         self.pending = 0
+
+    def news(self) -> list[tuple[bytes, bytes, bytes]]:
+        """The process's own entry as it will be once the pending chunk is in, if it differs from what is in the file."""
+        table, key, body = self.entry(ahead=True)
+        if body == self._entry:
+            return []
+        self._entry = body
+        return [(table, key, body)]
 
     def entry(self, *, ahead: bool) -> tuple[bytes, bytes, bytes]:
         """The process's own entry; `ahead`: as it will be once the pending chunk is in."""
@@ -175,7 +184,8 @@ class TraceWriter:
         self._claim = claim
         self._compressor = Compressor()
         self._store: Store | None = None
-        self._processes: list[ProcessWriter] = []
+        self.processes: list[ProcessWriter] = []
+        self._numbers = 0  # given so far
         self._recording = recording
         self.begun = False  # is there a trace under its own name?
 
@@ -188,22 +198,37 @@ class TraceWriter:
         """Compress less well and faster from now on, or not."""
         self._compressor.hurry = on
 
-    def add_process(self, scanner: Scanner, facts: dict[str, object]) -> ProcessWriter:
+    @property
+    def pending(self) -> int:
+        """Bytes that came since the last commit."""
+        return sum(process.pending for process in self.processes)
+
+    def claim_number(self) -> int:
+        """The number of a process that may come; it is given to no other."""
+        self._numbers += 1
+        return self._numbers
+
+    def add_process(self, scanner: Scanner, facts: dict[str, object], number: int | None = None) -> ProcessWriter:
         """A further process; facts: pid, parent, argv, cwd, python, started …, plain values only."""
-        process = ProcessWriter(len(self._processes) + 1, scanner, {"ended": None, "stopped": None, **facts})
-        self._processes.append(process)
+        number = self.claim_number() if number is None else number
+        process = ProcessWriter(number, scanner, {"ended": None, "stopped": None, **facts})
+        self.processes.append(process)
         return process
+
+    def process(self, number: int) -> ProcessWriter | None:
+        """The process with this number."""
+        return next((process for process in self.processes if process.number == number), None)
 
     def commit(self) -> None:
         """Everything pending into the file; StorageFull when that is impossible, and then `stop` must follow."""
         if self._store is None:
             self._store = Store(self._claim.temporary, self._claim.descriptor, DATABASES)
         values = [] if self.begun else self._beginning()
-        for process in self._processes:
+        for process in self.processes:
             values += process.cut(self._compressor)
-            values.append(process.entry(ahead=True))
+            values += process.news()
         self._store.commit(values, {"state": "recording", "reason": None, "time": time.time()})
-        for process in self._processes:
+        for process in self.processes:
             process.committed()
         if not self.begun:
             self._settle()
@@ -232,7 +257,7 @@ class TraceWriter:
         state: dict[object, object] = {"state": outcome, "reason": stopped, "time": time.time()}
         try:
             if self._store and self.begun:
-                self._store.last_commit([process.entry(ahead=False) for process in self._processes], state)
+                self._store.last_commit([process.entry(ahead=False) for process in self.processes], state)
         finally:
             if self._store:
                 self._store.close()

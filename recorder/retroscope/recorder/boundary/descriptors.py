@@ -77,6 +77,31 @@ def _note_duplicate(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
 
 _duplicates = Policy("RESULT", when=_note_duplicate)
 
+
+def _tell_exec(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    _core.calls_exec(True)
+    try:
+        return call(self, *args, **(kwargs or {}))
+    finally:
+        _core.calls_exec(False)
+
+
+def _tell_end(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """Only its parent learns which signal killed a process."""
+    pid, status = result[:2]
+    if pid and status & 0x7F not in (0, 0x7F):
+        _core.saw_end(pid, status)
+    return result
+
+
+def _tell_end_by_id(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    if result is not None and result.si_code in _KILLED:
+        _core.saw_end(result.si_pid, result.si_status)
+    return result
+
+
+_KILLED = (2, 3)  # CLD_KILLED, CLD_DUMPED
+
 _COMPUTES = """
     fspath strerror major minor makedev register_at_fork WCOREDUMP WIFCONTINUED WIFSTOPPED WIFSIGNALED WIFEXITED
     WEXITSTATUS WTERMSIG WSTOPSIG _path_normpath _path_splitroot _path_splitroot_ex _inputhook waitstatus_to_exitcode
@@ -91,8 +116,13 @@ MODULES = [
             "write": output(data=1, descriptor=0),
             "dup": _duplicates,
             "dup2": _duplicates,
-            "execv": Policy("RESULT", when=_note_new_program),
-            "execve": Policy("RESULT", when=_note_new_program),
+            "execv": Policy("RESULT", when=_note_new_program, wrap=_tell_exec, index=-1),
+            "execve": Policy("RESULT", when=_note_new_program, wrap=_tell_exec, index=-1),
+            "fork": Policy("FORK"),
+            "forkpty": Policy("FORK"),
+            "_exit": Policy("EXIT"),
+            **dict.fromkeys(("wait", "waitpid", "wait3", "wait4"), adapt(_tell_end, None)),
+            "waitid": adapt(_tell_end_by_id, None),
             "readv": adapt(_encode_filled, _decode_filled),
             "preadv": adapt(_encode_filled, _decode_filled),
         },

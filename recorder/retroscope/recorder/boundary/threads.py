@@ -26,6 +26,7 @@ _HANDLE = {
     "join": thread("HANDLE_JOIN"),
     "is_done": thread("HANDLE_IS_DONE"),
     "ident": thread("HANDLE_IDENT"),
+    "_set_done": thread("HANDLE_SET_DONE"),
 }
 
 MODULES = [

@@ -1,0 +1,150 @@
+#define Py_BUILD_CORE 1 /* the interpreter's list of hooks */
+#include "forks.h"
+#include "callback.h"
+#include "contexts.h"
+#include "control.h"
+#include "count.h"
+#include "decode.h"
+#include "digest.h"
+#include "replay.h"
+#include "threads.h"
+#include "turn.h"
+
+#include <internal/pycore_interp.h>
+#include <pthread.h>
+
+/* A call that forks, on the C stack of the thread that makes it. */
+typedef struct fork_call {
+    struct fork_call *outer;
+    callback_scope *scope;
+    unsigned flags;          /* those of the FORK record */
+    bool in_child;
+} fork_call;
+
+static __thread fork_call *forking;
+static int64_t forked;       /* how often */
+
+/* Is the fork() that is under way that of the innermost call? Another one may be made by a hook, or by C code. */
+static bool is_ours(void)
+{
+    return core_mode == MODE_RECORD && forking && callback_is_in(forking->scope);
+}
+
+/* 'N' in the child; the number of the fork in the parent. */
+static void write_fork(bool child)
+{
+    record_writer w;
+    record_begin(&w, 0, KIND_FORK, 0, 0);
+    write_bytes(&w, child ? "N" : "i", 1);
+    if (!child)
+        write_bytes(&w, &forked, 8);
+    if (record_end(&w) < 0)
+        PyErr_Clear(); /* fixed form: it cannot fail to encode */
+}
+
+static void before_fork(void)
+{
+    if (!is_ours())
+        return;
+    forking->flags = record_flags_next;
+    record_before_fork();
+    forked++;
+    write_fork(false);
+}
+
+static void after_fork_in_parent(void)
+{
+    if (is_ours())
+        record_after_fork();
+}
+
+static void stop_recording(void)
+{
+    core_mode = MODE_OFF;
+    count_is_on = 0;
+}
+
+/* The other threads are gone, the ring is the parent's. */
+static void after_fork_in_child(void)
+{
+    if (core_mode != MODE_RECORD)
+        return;
+    bool ours = is_ours();
+    turn_forked();
+    if (!ours) {
+        stop_recording();
+        return;
+    }
+    forking->in_child = true;
+    callback_forked(forking->scope);
+    core_hidden--;
+    threads_forked();
+    if (record_in_child() < 0) {
+        stop_recording();
+        return;
+    }
+    record_flags_next |= forking->flags;
+    write_fork(true);
+}
+
+int forks_watch(void)
+{
+    return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+PyObject *forks_record(boundary_entry *entry, const boundary_call *call)
+{
+    callback_scope scope;
+    fork_call here = {.outer = forking, .scope = &scope};
+    uint32_t digest = digest_call(call, -1);
+    callback_watch(&scope, entry, call, digest);
+    core_hidden++;
+    forking = &here;
+    PyObject *result = entry->original(entry, call);
+    forking = here.outer;
+    if (!here.in_child) {
+        core_hidden--;
+        callback_unwatch(&scope);
+    } else if (core_mode == MODE_RECORD && threads_recount() < 0) {
+        PyErr_Clear(); /* counting goes on: it costs time, no more */
+    }
+    if (core_mode == MODE_RECORD)
+        record_outcome(entry, &scope.call, result, digest);
+    callback_done(&scope);
+    return result;
+}
+
+/* --- replay ----------------------------------------------------------------------------------------------- */
+
+/* What CPython does in the child, and its hooks of the program: the same code as in the recording. The hooks that run
+ * before a fork have run already. */
+static void become_the_child(void)
+{
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    stream_take();
+    turn_is_shared = 0;
+    count_expect(-1);
+    threads_forked();
+    PyObject *hooks = interpreter->before_forkers;
+    interpreter->before_forkers = NULL;
+    PyOS_BeforeFork();
+    interpreter->before_forkers = hooks;
+    PyOS_AfterFork_Child();
+    contexts_forked();
+    if (threads_recount() < 0)
+        PyErr_Clear();
+}
+
+bool forks_replay(void)
+{
+    record_view record;
+    if (!replay_own_is_next(KIND_FORK, &record))
+        return false;
+    control_at_fork();
+    replay_own_is_next(KIND_FORK, &record); /* the controller may have given us the child's stream */
+    if (record.size == 1)
+        become_the_child();
+    else
+        stream_take();
+    return true;
+}

@@ -1,0 +1,148 @@
+"""Programs of many processes: all in one trace, each replayed by itself; what `info` says of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from retroscope.replay.moments import Diverged
+from retroscope.replay.recording import Recording
+from retroscope.replay.verify import verify_trace
+
+SCOPE = str(Path(sys.executable).parent / "scope")
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "programs"
+CLOSING = re.compile(r"replayed \d+ ticks, \d+ inputs, (\d+) processes, 0 divergences\n\Z")
+SECONDS = 60
+PROGRAMS = {"processes_fork": 19, "processes_threads": 3}  # name: processes
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False,
+        env={"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8"},
+    )  # fmt: skip
+
+
+def lines(text: str) -> list[str]:
+    """What several processes wrote, whoever was first."""
+    return sorted(text.splitlines())
+
+
+def processes_of(trace: Path) -> list[dict[str, object]]:
+    found = json.loads(run(SCOPE, "info", "--json", trace, cwd=trace.parent).stdout)["processes"]
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    return folder
+
+
+def record(folder: Path, program: str, text: str | None = None) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Records a program of fixtures, or one of this text, in `folder`."""
+    trace = folder.parent / f"{program}.db"
+    if text is None:
+        shutil.copy(FIXTURES / f"{program}.py", folder)
+    else:
+        (folder / f"{program}.py").write_text(text)
+    return trace, run(SCOPE, "record", "-q", "-o", trace, f"{program}.py", cwd=folder)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_all_processes_do_what_plain_python_does_and_replay_it(program: str, folder: Path) -> None:
+    trace, recorded = record(folder, program)
+    plain = run(sys.executable, f"{program}.py", cwd=folder)
+    assert (recorded.returncode, lines(recorded.stdout)) == (plain.returncode, lines(plain.stdout)), recorded.stderr
+    assert recorded.stderr == plain.stderr
+    shutil.rmtree(folder)
+    verified = run(SCOPE, "verify", "--output", trace, cwd=trace.parent)
+    closing = CLOSING.search(verified.stderr)
+    assert verified.returncode == 0 and closing, verified.stderr
+    assert lines(verified.stdout) == lines(plain.stdout)
+    assert int(closing[1]) == PROGRAMS[program] == len(processes_of(trace))
+
+
+def test_each_process_replays_by_itself(folder: Path) -> None:
+    trace, recorded = record(folder, "processes_fork")
+    everything = []
+    for process in processes_of(trace):
+        verified = run(SCOPE, "verify", "--output", "--process", str(process["id"]), trace, cwd=trace.parent)
+        closing = CLOSING.search(verified.stderr)
+        assert verified.returncode == 0 and closing and closing[1] == "1", verified.stderr
+        assert f"{process['inputs']} inputs" in closing[0]
+        everything.append(verified.stdout)
+    assert lines("".join(everything)) == lines(recorded.stdout)
+
+
+def test_info_knows_parents_and_how_each_process_ended(folder: Path) -> None:
+    trace, _ = record(
+        folder, "family",
+        "import os, sys, time\n"
+        "def child(work):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        work()\n"
+        "    return os.waitpid(pid, 0)\n"
+        "child(lambda: sys.exit(7))\n"
+        "child(lambda: os._exit(9))\n"
+        "child(lambda: os.kill(os.getpid(), 15))\n"
+        "child(lambda: sys.exit(os.waitstatus_to_exitcode(child(lambda: os._exit(2))[1])))\n",
+    )  # fmt: skip
+    found = processes_of(trace)
+    pids = [process["pid"] for process in found]
+    assert len(set(pids)) == 6
+    assert [process["parent"] for process in found] == [None, 1, 1, 1, 1, 5]
+    assert [process["ended"] for process in found] == ["exited", "exited", "exited", "signal", "exited", "exited"]
+    assert [process["status"] for process in found] == [0, 7, 9, None, 2, 2]
+    assert found[3]["signal"] == 15
+
+
+def test_a_prompt_on_a_child_stands_behind_the_fork_and_knows_what_was_before(folder: Path) -> None:
+    trace, _ = record(
+        folder, "walk",
+        "import os\n"
+        "kept = ['parent']\n"
+        "pid = os.fork()\n"
+        "if pid == 0:\n"
+        "    kept.append('child')\n"
+        "    os._exit(0)\n"
+        "kept.append('still parent')\n"
+        "os.waitpid(pid, 0)\n",
+    )  # fmt: skip
+    commands = ("where", "print kept, pid", "step", "step", "print kept", "goto 1", "goto end")
+    shown = run(SCOPE, "replay", "--process", "2", *(word for each in commands for word in ("-x", each)), trace,
+                cwd=folder)  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "walk.py:4" in shown.stdout
+    assert "(['parent'], 0)" in shown.stdout
+    assert "['parent', 'child']" in shown.stdout
+    assert "exit status 0" in shown.stdout
+
+
+def test_a_child_that_takes_another_way_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input of the child is changed: the parent's replay does not notice, the child's does, and says whose it is."""
+    text = "import os\npid = os.fork()\nif pid == 0:\n    os.write(1, b'%d' % os.getppid())\n    os._exit(0)\nos.wait()\n"
+    trace, _ = record(folder, "other", text)
+    first = Recording(str(trace))
+    before, after = (b"i" + struct.pack("<q", pid) for pid in (first.process.pid, first.process.pid + 1))
+
+    def changed(recording: Recording, descriptor: int) -> None:
+        stream = b"".join(recording.stream_own())
+        assert before in stream
+        os.write(descriptor, stream.replace(before, after))
+
+    assert [each.process for each in verify_trace(first, None, lambda *_: None)] == [1, 2]
+    monkeypatch.setattr(Recording, "flat_own", changed)
+    with pytest.raises(Diverged, match="process 2: .*posix.write as recorded, but with other arguments"):
+        verify_trace(first, None, lambda *_: None)
+    first.close()
