@@ -231,7 +231,8 @@ def test_an_unrecorded_child_has_the_interpreters_own_collector(tmp_path: Path) 
     program.write_text(
         "import ctypes, gc, os\nthresholds = gc.get_threshold()\n"
         "def churn():\n    for each in range(20000):\n        cycle = []\n        cycle.append(cycle)\n"
-        "churn()\nif ctypes.PyDLL(None).fork() == 0:\n    told = []\n    gc.callbacks.append(lambda phase, info: told.append(phase))\n"
+        "churn()\nif ctypes.PyDLL(None).fork() == 0:\n    told = []\n"
+        "    gc.callbacks.append(lambda phase, info: told.append(phase))\n"
         "    churn()\n    os._exit(0 if len(told) > 10 and gc.get_threshold() == thresholds else 1)\n"
         "print(os.waitstatus_to_exitcode(os.wait()[1]))\n"
     )

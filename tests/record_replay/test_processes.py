@@ -131,7 +131,7 @@ def test_a_prompt_on_a_child_stands_behind_the_fork_and_knows_what_was_before(fo
 
 def test_a_child_that_takes_another_way_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An input of the child is changed: the parent's replay does not notice, the child's does, and says whose it is."""
-    text = "import os\npid = os.fork()\nif pid == 0:\n    os.write(1, b'%d' % os.getppid())\n    os._exit(0)\nos.wait()\n"
+    text = "import os\nif os.fork() == 0:\n    os.write(1, b'%d' % os.getppid())\n    os._exit(0)\nos.wait()\n"
     trace, _ = record(folder, "other", text)
     first = Recording(str(trace))
     before, after = (b"i" + struct.pack("<q", pid) for pid in (first.process.pid, first.process.pid + 1))
@@ -143,6 +143,6 @@ def test_a_child_that_takes_another_way_is_named(folder: Path, monkeypatch: pyte
 
     assert [each.process for each in verify_trace(first, None, lambda *_: None)] == [1, 2]
     monkeypatch.setattr(Recording, "flat_own", changed)
-    with pytest.raises(Diverged, match="process 2: .*posix.write as recorded, but with other arguments"):
+    with pytest.raises(Diverged, match=r"process 2: .*posix.write as recorded, but with other arguments"):
         verify_trace(first, None, lambda *_: None)
     first.close()

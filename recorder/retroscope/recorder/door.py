@@ -12,7 +12,7 @@ from _socket import AF_UNIX, SCM_RIGHTS, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPA
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _MESSAGE = struct.Struct("<IiQQ")  # kind, number, first, second
 _CREDENTIALS = struct.Struct("3i")  # pid, user, group

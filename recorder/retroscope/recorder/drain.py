@@ -1,4 +1,4 @@
-"""Takes what the program's processes record out of their rings and stores it, as fast as it comes and with little noise.
+"""Takes what the program's processes record out of their rings and stores it, as fast as it comes, with little noise.
 
 Every half second at the latest, what has come is committed, so a trace can be read while it grows and loses nothing
 of what the program had completed when it dies.
@@ -137,7 +137,7 @@ class Drain:
         return _SHORTEST_WAIT if taken > 1 << 16 else min(2 * max(wait, 1), _LONGEST_WAIT)
 
     def _attend(self, wait: int, program: int = -1) -> bool:
-        """Waits up to so many milliseconds for something to happen, and does what is to do; True: the program is dead."""
+        """Waits up to so many milliseconds for something to happen, and does what is due; True: the program is dead."""
         poller = select.poll()
         for descriptor in self._family.descriptors:
             poller.register(descriptor, select.POLLIN)

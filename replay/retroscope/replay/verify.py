@@ -165,7 +165,9 @@ def _check_end(ending: dict[str, object], stopped: Stopped, recording: Recording
             f"{recording.inputs}: the program took another way"
         )
     if process.ended == "exited" and status is not None and status != process.number:
-        raise _diverged(recording, f"the replay ended with exit status {status}, the recorded program with {process.number}")
+        raise _diverged(
+            recording, f"the replay ended with exit status {status}, the recorded program with {process.number}"
+        )
 
 
 __all__ = ["Diverged", "ReplayError", "Verified", "verify_trace"]

@@ -222,7 +222,7 @@ class TraceReader:
         return value
 
     def lineage(self, process: int) -> list[Part]:
-        """Whose streams a replay of the process goes through, and how far; BrokenLineage when they are not all there."""
+        """Whose streams a replay of the process goes through, and how far; BrokenLineage when not all are there."""
         return lineage(self._processes, process)
 
     # --- streams

@@ -120,7 +120,7 @@ class ProcessWriter:
         self.pending = 0
 
     def news(self) -> list[tuple[bytes, bytes, bytes]]:
-        """The process's own entry as it will be once the pending chunk is in, if it differs from what is in the file."""
+        """The process's own entry with the pending chunk, if it differs from what is in the file."""
         table, key, body = self.entry(ahead=True)
         if body == self._entry:
             return []
