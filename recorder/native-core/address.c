@@ -125,14 +125,15 @@ static void replace_in_wrapper(PyTypeObject *type)
     Py_XDECREF(dict);
 }
 
-static int replace_inherited(PyTypeObject *type)
+/* In this type and in those below it that took `was` over from it. */
+static int replace_inherited(PyTypeObject *type, reprfunc was)
 {
-    if (type->tp_repr == object_repr)
+    if (type->tp_repr == was)
         type->tp_repr = address_repr;
     PyObject *subtypes = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
     int failed = subtypes ? 0 : -1;
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(subtypes); i++)
-        failed = replace_inherited((PyTypeObject *)PyList_GET_ITEM(subtypes, i));
+        failed = replace_inherited((PyTypeObject *)PyList_GET_ITEM(subtypes, i), was);
     Py_XDECREF(subtypes);
     return failed;
 }
@@ -145,10 +146,10 @@ static int patch(PyTypeObject *type)
         PyErr_SetString(PyExc_RuntimeError, "too many types print addresses");
         return -1;
     }
-    patched[patched_used++] = (patched_repr){(PyTypeObject *)Py_NewRef(type), type->tp_repr};
-    type->tp_repr = address_repr;
+    reprfunc was = type->tp_repr;
+    patched[patched_used++] = (patched_repr){(PyTypeObject *)Py_NewRef(type), was};
     replace_in_wrapper(type);
-    return 0;
+    return replace_inherited(type, was);
 }
 
 static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *types)
@@ -159,7 +160,7 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *types)
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(types); i++)
         if (patch((PyTypeObject *)PyTuple_GET_ITEM(types, i)) < 0)
             return NULL;
-    if (replace_inherited(&PyBaseObject_Type) < 0)
+    if (patch(&PyCapsule_Type) < 0 || patch(&PyAsyncGen_Type) < 0 || replace_inherited(&PyBaseObject_Type, object_repr) < 0)
         return NULL;
     replace_in_wrapper(&PyBaseObject_Type);
     Py_RETURN_NONE;

@@ -59,6 +59,7 @@ PROGRAMS = [
     script("values"),
     Program("hostile", ("hostile/main.py",), "hostile"),
     Program("tls", ("tls/main.py",), "tls"),
+    Program("archive", ("package.pyz", "one", "-x"), "package"),
     Program("module", ("-m", "package", "one", "-x"), "package"),
     Program("module-of-library", ("-m", "json.tool", "--compact"), "package", stdin='{"a": [1, 2]}'),
     Program("command", ("-c", "import sys, time; print(sys.argv, __name__, time.time())", "x"), "package", same=False),

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,17 @@ def lay_out(program: Program, folder: Path) -> None:
         shutil.copytree(source, folder / program.source, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copy(source, folder)
+    if program.argv[0].endswith(".pyz"):
+        make_archive(folder / program.source, folder / program.argv[0])
+
+
+def make_archive(package: Path, archive: Path) -> None:
+    """A zip file that runs the package, which goes into it."""
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("__main__.py", f"import runpy\nrunpy.run_module({package.name!r}, run_name='__main__')\n")
+        for file in sorted(package.rglob("*.py")):
+            out.write(file, file.relative_to(package.parent))
+    shutil.rmtree(package)
 
 
 def without_closing_line(verified: Outcome) -> Outcome:

@@ -129,6 +129,8 @@ def _form(target: str) -> str:
         sys.path_hooks[0](target)
     except ImportError:
         return "file"
+    # what it knows of the archive now, the program must learn by itself, so that it is recorded
+    sys.modules["zipimport"]._zip_directory_cache.pop(target, None)
     return "package"
 
 
