@@ -58,7 +58,7 @@ def make_archive(package: Path, archive: Path) -> None:
     """A zip file that runs the package, which goes into it."""
     with zipfile.ZipFile(archive, "w") as out:
         out.writestr("__main__.py", f"import runpy\nrunpy.run_module({package.name!r}, run_name='__main__')\n")
-        for file in sorted(package.rglob("*.py")):
+        for file in sorted(path for path in package.rglob("*") if path.is_file()):
             out.write(file, file.relative_to(package.parent))
     shutil.rmtree(package)
 
