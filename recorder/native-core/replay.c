@@ -247,7 +247,7 @@ int replay_definition(boundary_entry *entry)
         PyUnicode_Compare(name, entry->name) != 0)
         replay_diverged("%U was put behind the boundary, the recording has %V; the recording was made with another "
                         "version of Retroscope, Python or the package",
-                        entry->name, name, "something else");
+                        entry->name, name && PyUnicode_Check(name) ? name : NULL, "something else");
     Py_DECREF(name);
     stream_take();
     return 0;
