@@ -1,6 +1,7 @@
 #include "callback.h"
 #include "entering.h"
 #include "errors.h"
+#include "hidden.h"
 #include "frames.h"
 #include "replay.h"
 #include "threads.h"
@@ -173,23 +174,38 @@ static void record_return(callback_scope *scope)
 typedef struct {
     callback_scope *scope;
     int hidden;
+    hidden_state ours;     /* of Python code that runs as an original */
     bool without_turn;
 } suspension;
 
 static void suspend(suspension *s, callback_scope *scope)
 {
-    *s = (suspension){scope, core_hidden, threads_without_turn()};
+    *s = (suspension){scope, core_hidden, {0}, threads_without_turn()};
     current = NULL;
     watch(scope, 0);
     if (s->without_turn)
         threads_take_turn();
 }
 
+/* What runs next is recorded as the program's; and back. */
+static void show_program(suspension *s)
+{
+    if (s->scope->entry->is_python)
+        hidden_pause(&s->ours);
+    core_hidden = 0;
+}
+
+static void hide_again(const suspension *s)
+{
+    if (s->scope->entry->is_python)
+        hidden_resume(&s->ours);
+    core_hidden = s->hidden;
+}
+
 static void go_on(const suspension *s)
 {
     if (s->without_turn)
         threads_give_turn();
-    core_hidden = s->hidden;
     current = s->scope;
     watch(s->scope, 1);
 }
@@ -207,8 +223,11 @@ PyObject *callback_record(int64_t target, callback_run run, PyObject *self, PyOb
     bool recorded = value && write_callback(scope, value, &scope->call) == 0;
     if (!recorded)
         note_lost(scope, NULL);
-    core_hidden = recorded ? 0 : s.hidden;
+    if (recorded)
+        show_program(&s);
     PyObject *result = run(self, args, kwargs);
+    if (recorded)
+        hide_again(&s);
     if (recorded && core_mode == MODE_RECORD) {
         keep_outcome(scope, result);
         record_return(scope);
@@ -252,8 +271,11 @@ static PyObject *entered(PyThreadState *thread, frame *f, int throwing)
     Py_XINCREF(instance);
     if (pending)
         error_put_back(pending);
-    core_hidden = recorded ? 0 : s.hidden;
+    if (recorded)
+        show_program(&s);
     PyObject *result = frames_evaluate(thread, f, throwing);
+    if (recorded)
+        hide_again(&s);
     if (recorded && core_mode == MODE_RECORD) {
         keep_outcome(scope, result && instance ? instance : result);
         record_return(scope);

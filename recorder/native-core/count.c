@@ -1,6 +1,7 @@
 #include "count.h"
 #include "contexts.h"
 #include "ticks.h"
+#include "tracer.h"
 #include "turn.h"
 
 #include <stddef.h>
@@ -197,22 +198,21 @@ void count_line(void)
 
 #else
 
-static int on_trace(PyObject *Py_UNUSED(object), PyFrameObject *Py_UNUSED(frame), int what, PyObject *Py_UNUSED(arg))
+static int on_trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
 {
-    if (what == PyTrace_LINE) {
-        if (count_is_on)
-            count_event();
-        else
-            PyEval_SetTrace(NULL, NULL); /* this thread is alone again */
-    }
-    return 0;
+    if (what == PyTrace_LINE && count_is_on)
+        count_event();
+    int result = tracer_call_theirs(object, frame, what, arg);
+    if (what == PyTrace_LINE && !count_is_on)
+        tracer_set(NULL); /* this thread is alone again */
+    return result;
 }
 
 /* In replay the tick handler traces already, and calls count_line. */
 static int switch_events(int on)
 {
     if (on && core_mode == MODE_RECORD)
-        PyEval_SetTrace(on_trace, NULL);
+        tracer_set(on_trace);
     return 0;
 }
 
@@ -220,7 +220,7 @@ void count_thread_begins(void)
 {
     slice_began = clock_ns();
     if (core_mode == MODE_RECORD)
-        PyEval_SetTrace(on_trace, NULL);
+        tracer_set(on_trace);
     else
         ticks_start();
 }

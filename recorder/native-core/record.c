@@ -130,6 +130,23 @@ static PyObject *run_original(boundary_entry *entry, const boundary_call *call)
     return entry->blocking ? threads_call_blocking(entry, call) : entry->original(entry, call);
 }
 
+static PyObject *run_hidden(boundary_entry *entry, const boundary_call *call)
+{
+    core_hidden++;
+    PyObject *result = run_original(entry, call);
+    core_hidden--;
+    return result;
+}
+
+/* Replay has no frames of it to show, so the program's trace functions and monitoring tools see none here. */
+static PyObject *run_python(boundary_entry *entry, const boundary_call *call)
+{
+    core_hide();
+    PyObject *result = run_original(entry, call);
+    core_show();
+    return result;
+}
+
 void record_outcome(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest)
 {
     if (!result)
@@ -169,9 +186,7 @@ PyObject *record_call(boundary_entry *entry, const boundary_call *call)
         return result;
     }
     callback_watch(&scope, entry, call, digest);
-    core_hidden++;
-    PyObject *result = run_original(entry, call);
-    core_hidden--;
+    PyObject *result = entry->is_python ? run_python(entry, call) : run_hidden(entry, call);
     callback_unwatch(&scope);
     if (core_mode == MODE_RECORD) /* else the call forked, and this is the child */
         record_outcome(entry, &scope.call, result, digest);

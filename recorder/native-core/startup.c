@@ -9,6 +9,7 @@
 #include "handle.h"
 #include "output.h"
 #include "replay.h"
+#include "tracer.h"
 
 #include <signal.h>
 #include <string.h>
@@ -63,6 +64,12 @@ static PyObject *record_open(PyObject *Py_UNUSED(module), PyObject *arg)
     output_open();
     if (enter(MODE_RECORD) < 0)
         return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *tracer_exchanged(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+{
+    tracer_check();
     Py_RETURN_NONE;
 }
 
@@ -363,6 +370,8 @@ static PyObject *set_pickling(PyObject *Py_UNUSED(module), PyObject *args)
 
 static PyMethodDef functions[] = {
     {"record_open", record_open, METH_O, "record_open(fd): record into the ring behind fd; hidden until run()."},
+    {"tracer_exchanged", tracer_exchanged, METH_NOARGS,
+     "tracer_exchanged(): the program may have set another trace function for this thread."},
     {"descriptor_duplicated", descriptor_duplicated, METH_NOARGS,
      "descriptor_duplicated(): the program's output may be reached by other descriptors than 1 and 2 from now on."},
     {"replay_open", replay_open, METH_O, "replay_open(fd): replay the flat stream behind fd; hidden until run()."},

@@ -5,6 +5,7 @@
 #include "count.h"
 #include "frames.h"
 #include "search.h"
+#include "tracer.h"
 
 #include <stddef.h>
 
@@ -217,7 +218,7 @@ int ticks_stop(void)
 
 #else
 
-static int on_event(PyObject *Py_UNUSED(object), PyFrameObject *frame_object, int what, PyObject *arg)
+static int on_event(PyObject *object, PyFrameObject *frame_object, int what, PyObject *arg)
 {
     if (what == PyTrace_LINE) {
         if (!ticks_hidden && ++ticks_now >= wake_at)
@@ -232,18 +233,18 @@ static int on_event(PyObject *Py_UNUSED(object), PyFrameObject *frame_object, in
     } else if (what == PyTrace_EXCEPTION) {
         exception_event(PyTuple_GET_ITEM(arg, 1), PyTuple_GET_ITEM(arg, 2));
     }
-    return 0;
+    return tracer_call_theirs(object, frame_object, what, arg);
 }
 
 int ticks_start(void)
 {
-    PyEval_SetTrace(on_event, NULL);
+    tracer_set(on_event);
     return 0;
 }
 
 int ticks_stop(void)
 {
-    PyEval_SetTrace(NULL, NULL);
+    tracer_set(NULL);
     return 0;
 }
 

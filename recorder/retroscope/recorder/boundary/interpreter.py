@@ -1,6 +1,6 @@
 """What the interpreter tells of itself and of memory."""
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Type, adapt
+from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Policy, Type, adapt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +79,12 @@ def _exceptions_of(idents: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -
     return {ident: here[ident] for ident in idents}
 
 
+def _exchanged(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
+    _core.tracer_exchanged()
+
+
+_exchanges_tracer = Policy("HOOK", encode=_exchanged)
+
 _TRAMPOLINES = ("activate_stack_trampoline", "deactivate_stack_trampoline", "is_stack_trampoline_active")
 
 MODULES = [
@@ -95,6 +101,7 @@ MODULES = [
             "getrefcount": RESULT,
             "getallocatedblocks": RESULT,
             "_debugmallocstats": RESULT,
+            "settrace": _exchanges_tracer,
             "_current_frames": adapt(_encode_idents, _frames_of),
             "_current_exceptions": adapt(_encode_idents, _exceptions_of),
             **dict.fromkeys(_TRAMPOLINES, RESULT),  # they write a file for perf
@@ -116,4 +123,9 @@ MODULES = [
         types=[Type("Profiler", methods=PASS, special={"getstats": adapt(_encode_profile, _decode_profile)})],
     ),
     Module("faulthandler"),
+    Module(
+        "coverage.tracer",
+        functions=PASS,
+        types=[Type("CTracer", methods=PASS, special={"start": _exchanges_tracer, "stop": _exchanges_tracer})],
+    ),
 ]
