@@ -1,5 +1,6 @@
 #include "count.h"
 #include "contexts.h"
+#include "opcode_events.h"
 #include "ticks.h"
 #include "tracer.h"
 #include "turn.h"
@@ -182,6 +183,8 @@ static int switch_events(int on)
     PyObject *monitoring = PySys_GetObject("monitoring");
     if (!monitoring || (tool < 0 && register_counter(monitoring) < 0))
         return -1;
+    if (on)
+        opcode_events_keep();
     PyObject *done = PyObject_CallMethod(monitoring, "set_events", "ii", tool, on ? PY_START_EVENT | JUMP_EVENT : 0);
     Py_XDECREF(done);
     return done ? 0 : -1;

@@ -114,10 +114,29 @@ static void record_result(boundary_entry *entry, const boundary_call *call, PyOb
         Py_DECREF(value);
 }
 
+/* Source that does not compile: the record holds it too, so that replay fails at the same place. */
+static bool record_failing_source(boundary_entry *entry, const boundary_call *call, PyObject *error, uint32_t digest)
+{
+    record_writer w;
+    PyObject *value = boundary_adapt(entry->encode, error, call);
+    if (value) {
+        record_begin(&w, entry->id, KIND_SOURCE, 0, digest);
+        encode_value(&w, value, call);
+    }
+    bool done = value && record_end(&w) == 0;
+    Py_XDECREF(value);
+    PyErr_Clear(); /* else the error alone is recorded */
+    return done;
+}
+
 static void record_raised(boundary_entry *entry, const boundary_call *call, uint32_t digest)
 {
     record_writer w;
     PyObject *error = error_take();
+    if (entry->policy == POLICY_SOURCE && record_failing_source(entry, call, error, digest)) {
+        error_put_back(error);
+        return;
+    }
     record_begin(&w, entry->id, KIND_RAISED, 0, digest);
     encode_exception(&w, error, call);
     if (record_end(&w) < 0)

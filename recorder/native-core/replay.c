@@ -6,6 +6,7 @@
 #include "digest.h"
 #include "errors.h"
 #include "forks.h"
+#include "hidden.h"
 #include "reference.h"
 #include "turn.h"
 
@@ -318,6 +319,11 @@ static PyObject *outcome(boundary_entry *entry, const boundary_call *call, const
         if (!value) {
             PyObject *error = error_take();
             replay_diverged("the recorded result of %U cannot be rebuilt (%S)", entry->name, error);
+        }
+        if (kind == KIND_SOURCE && PyExceptionInstance_Check(value)) {
+            error_put_back(value);
+            hidden_clean_traceback();
+            return NULL;
         }
     }
     return value;

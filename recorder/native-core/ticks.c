@@ -4,6 +4,7 @@
 #include "control.h"
 #include "count.h"
 #include "frames.h"
+#include "opcode_events.h"
 #include "search.h"
 #include "tracer.h"
 
@@ -200,6 +201,7 @@ int ticks_start(void)
         bits = bit < 0 ? -1 : bits | bit;
     }
     Py_DECREF(names);
+    opcode_events_keep();
     return bits < 0 ? -1 : set_events(monitoring, bits);
 }
 

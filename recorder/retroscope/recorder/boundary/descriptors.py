@@ -1,6 +1,6 @@
 """The operating system's calls: everything in `posix` but what only computes."""
 
-from retroscope.recorder.boundary.declare import RERUN, RESULT, Module, Policy, Type, adapt, output
+from retroscope.recorder.boundary.declare import RERUN, Module, Policy, Type, adapt, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,20 @@ def _encode_iterator(iterator: "Any") -> None:
 
 
 def _decode_iterator(kind: type, value: "Any", self: "Any") -> "Any":
-    return _core.allocate(kind)
+    """A real one, of a folder that is always there: it warns when it dies open."""
+    import posix
+
+    return posix.scandir("/")
+
+
+def _next_entry(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """The end closes it."""
+    try:
+        return call(self)
+    except BaseException:
+        if _core.replaying():
+            type(self).close(self)
+        raise
 
 
 def _iterator_type(module: "Any") -> type:
@@ -128,8 +141,16 @@ MODULES = [
         },
         types=[
             Type("DirEntry", handle=(_encode_entry, _decode_entry), passing="__fspath__"),
-            Type(_iterator_type, special={"__next__": RESULT}, handle=(_encode_iterator, _decode_iterator),
-                 passing="__enter__"),
+            Type(
+                _iterator_type,
+                special={
+                    "__next__": Policy("RESULT", wrap=_next_entry, index=-1),
+                    "close": RERUN,
+                    "__exit__": RERUN,
+                },
+                handle=(_encode_iterator, _decode_iterator),
+                passing="__enter__",
+            ),
         ],
     ),
     Module("fcntl", special={"fcntl": _duplicates}),

@@ -56,6 +56,8 @@ def _is_plain_loader(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
 def _encode_code(code: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     path = self.get_filename(args[0])
     content = bytes(self.get_data(path))
+    if isinstance(code, BaseException):
+        return (path, content, _core.blake2b(content), None, code)
     if _is_unchecked(path):
         return (path, content, _core.blake2b(content), _marshal().dumps(code))
     return (path, content, _core.blake2b(content))
@@ -81,20 +83,42 @@ def _marshal() -> "Any":
 
 
 def _decode_code(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    path, content, _, *compiled = value
-    if compiled:
-        return _marshal().loads(compiled[0])
+    path, content, _, *rest = value
+    if len(rest) == 1:
+        return _marshal().loads(rest[0])
     filters = getattr(sys.modules.get("warnings") or sys.modules["_warnings"], "filters", None)
     quiet = ("ignore", None, Warning, None, 0)  # what the compiler has warned of is a callback in the record
     if isinstance(filters, list):
         filters.insert(0, quiet)
     try:
+        if rest:
+            return _fail_again(self, args[0], content) or rest[1]
         if _has(self, path, content):
             return _cached(self, args[0])
         return compile(content, path, "exec", dont_inherit=True)
     finally:
         if isinstance(filters, list):
             filters.remove(quiet)
+
+
+def _fail_again(loader: "Any", name: str, content: bytes) -> "BaseException | None":
+    """The error of compiling this, raised where CPython raises it: tracebacks show the frames of the import system."""
+
+    class Recorded(_external.SourceLoader):  # type: ignore[misc, name-defined]
+        def get_filename(self, name: str) -> str:
+            return str(loader.get_filename(name))
+
+        def get_data(self, path: str) -> bytes:
+            return content
+
+        def path_stats(self, path: str) -> "Any":
+            raise OSError("there is no cache")
+
+    try:
+        Recorded().get_code(name)
+    except BaseException as error:
+        return error
+    return None  # it did not come from the source: a warning that was an error, a damaged cache
 
 
 def _has(loader: "Any", path: str, content: bytes) -> bool:

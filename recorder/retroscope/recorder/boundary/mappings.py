@@ -3,6 +3,8 @@
 What another process writes into a shared map later is not seen.
 """
 
+import posix
+
 from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Type, adapt
 
 TYPE_CHECKING = False
@@ -11,6 +13,10 @@ if TYPE_CHECKING:
 
     from retroscope.recorder.annotations import Args, Core, Kwargs
 
+_PIECE = 1 << 24
+_ENXIO = 6
+_READ, _WRITE = 1, 2  # PROT_ and ACCESS_ alike
+_OFFSET_AT = 40  # offset of mmap_object.offset
 _ACCESS_AT = 72  # offset of mmap_object.access, 3.11 to 3.13, 64-bit
 _core: "Core" = None
 
@@ -24,19 +30,63 @@ def _maps_file(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     return bool((args[0] if args else (kwargs or {}).get("fileno", -1)) != -1)
 
 
-def _access(args: "Args", kwargs: "Kwargs") -> "Any":
-    return (kwargs or {}).get("access", args[4] if len(args) > 4 else 0)
+def _given(args: "Args", kwargs: "Kwargs", index: int, name: str, default: int) -> int:
+    return int(args[index] if len(args) > index else (kwargs or {}).get(name, default))
+
+
+def _access(args: "Args", kwargs: "Kwargs") -> int:
+    """As CPython has it: where no access is asked for, `prot` says it."""
+    access = _given(args, kwargs, 4, "access", 0)
+    prot = _given(args, kwargs, 3, "prot", _READ | _WRITE)
+    if access or prot & (_READ | _WRITE) == _READ | _WRITE:
+        return access
+    return _WRITE if prot & _WRITE else _READ
+
+
+def _offset(args: "Args", kwargs: "Kwargs") -> int:
+    return _given(args, kwargs, 5, "offset", 0)
+
+
+def _pieces(view: "Any", descriptor: int, offset: int) -> "Any":
+    """(place, content) of what is mapped, without the holes of a sparse file."""
+    place, end = 0, len(view)
+    try:
+        while place < end:
+            data = max(posix.lseek(descriptor, offset + place, posix.SEEK_DATA) - offset, place)
+            hole = min(posix.lseek(descriptor, offset + data, posix.SEEK_HOLE) - offset, end)
+            for begin in range(data, hole, _PIECE):
+                yield (begin, bytes(view[begin : min(begin + _PIECE, hole)]))
+            place = hole
+    except OSError as error:
+        if error.errno == _ENXIO:  # only a hole up to the end
+            return
+        yield from ((begin, bytes(view[begin : begin + _PIECE])) for begin in range(place, end, _PIECE))
 
 
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    return (len(result), bytes(memoryview(result)))
+    """The file's own position stays: pieces are sought on another description of it."""
+    mapped = _given(args, kwargs, 0, "fileno", -1)
+    try:
+        descriptor = posix.open(f"/proc/self/fd/{mapped}", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        descriptor = -1  # not a file that can be opened again: seeking fails too
+    try:
+        with memoryview(result) as view:
+            return (len(view), list(_pieces(view, descriptor, _offset(args, kwargs))))
+    finally:
+        if descriptor >= 0:
+            posix.close(descriptor)
 
 
 def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    length, content = value
+    length, pieces = value
     made = self.__new__(self, -1, length)
-    made[:] = content
+    for begin, content in pieces:
+        made[begin : begin + len(content)] = content
     _core.poke_int(made, _ACCESS_AT, _access(args, kwargs))
+    low, high = _offset(args, kwargs) & 0xFFFFFFFF, _offset(args, kwargs) >> 32
+    _core.poke_int(made, _OFFSET_AT, low - (low >> 31 << 32))
+    _core.poke_int(made, _OFFSET_AT + 4, high)
     return made
 
 
