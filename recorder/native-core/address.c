@@ -114,12 +114,19 @@ static PyObject *address_repr(PyObject *object)
     return text;
 }
 
-static void replace_in_wrapper(PyTypeObject *type)
+/* The default repr. Another function than that of the types with reprs of their own: a type whose slot is its base's
+ * inherits it, where a sub-interpreter makes static types ready. */
+static PyObject *default_repr(PyObject *object)
+{
+    return address_repr(object);
+}
+
+static void replace_in_wrapper(PyTypeObject *type, reprfunc now)
 {
     PyObject *dict = PyObject_GetAttrString((PyObject *)type, "__dict__");
     PyObject *wrapper = dict ? PyMapping_GetItemString(dict, "__repr__") : NULL;
     if (wrapper && Py_IS_TYPE(wrapper, &PyWrapperDescr_Type) && PyDescr_TYPE(wrapper) == type)
-        ((PyWrapperDescrObject *)wrapper)->d_wrapped = (void *)address_repr;
+        ((PyWrapperDescrObject *)wrapper)->d_wrapped = (void *)now;
     PyErr_Clear();
     Py_XDECREF(wrapper);
     Py_XDECREF(dict);
@@ -129,7 +136,7 @@ static void replace_in_wrapper(PyTypeObject *type)
 static int replace_inherited(PyTypeObject *type, reprfunc was)
 {
     if (type->tp_repr == was)
-        type->tp_repr = address_repr;
+        type->tp_repr = was == object_repr ? default_repr : address_repr;
     PyObject *subtypes = PyObject_CallMethod((PyObject *)&PyType_Type, "__subclasses__", "O", type);
     int failed = subtypes ? 0 : -1;
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(subtypes); i++)
@@ -140,7 +147,7 @@ static int replace_inherited(PyTypeObject *type, reprfunc was)
 
 static int patch(PyTypeObject *type)
 {
-    if (type->tp_repr == object_repr || type->tp_repr == address_repr)
+    if (type->tp_repr == object_repr || type->tp_repr == default_repr || type->tp_repr == address_repr)
         return 0;
     if (patched_used == sizeof patched / sizeof *patched) {
         PyErr_SetString(PyExc_RuntimeError, "too many types print addresses");
@@ -148,7 +155,7 @@ static int patch(PyTypeObject *type)
     }
     reprfunc was = type->tp_repr;
     patched[patched_used++] = (patched_repr){(PyTypeObject *)Py_NewRef(type), was};
-    replace_in_wrapper(type);
+    replace_in_wrapper(type, address_repr);
     return replace_inherited(type, was);
 }
 
@@ -162,7 +169,7 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *types)
             return NULL;
     if (patch(&PyCapsule_Type) < 0 || patch(&PyAsyncGen_Type) < 0 || replace_inherited(&PyBaseObject_Type, object_repr) < 0)
         return NULL;
-    replace_in_wrapper(&PyBaseObject_Type);
+    replace_in_wrapper(&PyBaseObject_Type, default_repr);
     Py_RETURN_NONE;
 }
 
