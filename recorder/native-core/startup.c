@@ -217,6 +217,17 @@ static int renew_main(void)
     return failed ? -1 : 0;
 }
 
+/* ... and none of them counts as its recursion. To be called when nothing is hidden (hidden.c). */
+static void forget_recursion(void)
+{
+    PyThreadState *tstate = PyThreadState_Get();
+#if PY_VERSION_HEX >= 0x030C0000
+    tstate->py_recursion_remaining = tstate->py_recursion_limit;
+#else
+    tstate->recursion_remaining = tstate->recursion_limit;
+#endif
+}
+
 /* As pymain_run_module: `name` is a module's, `alter` says whether sys.argv[0] becomes its path. */
 static PyObject *run_module(PyObject *name, PyObject *alter)
 {
@@ -274,6 +285,7 @@ static PyObject *run(PyObject *Py_UNUSED(module), PyObject *args)
         return NULL;
     detach_frames();
     core_show();
+    forget_recursion();
     PyObject *module = renew_main() < 0 ? NULL : site ? PyImport_ImportModule("site") : Py_NewRef(Py_None);
     if (!module) {
         PyErr_Print();

@@ -43,7 +43,8 @@ def main(words: list[str] | None = None) -> int:
     command = words[0] if words else ""
     try:
         status = _dispatch(command, words[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None where the standard output is closed
+            sys.stdout.flush()
     except BrokenPipeError:
         messages.silence_stdout()
         return messages.BROKEN_PIPE

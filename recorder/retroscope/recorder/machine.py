@@ -3,12 +3,14 @@
 While recording it is taken from this machine and kept (`facts`); in replay it is put back (`restore`).
 """
 
+import _signal  # type: ignore[import-not-found]  # typeshed lacks it
 import _thread
 import posix
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from retroscope.recorder.annotations import Config, Core, Facts, Program
@@ -59,6 +61,8 @@ def facts(config: "Config", program: "Program") -> "Facts":
         "isolated": config["isolated"],
         "ignore_environment": config["ignore_environment"],
         "safe_path": config["safe_path"],
+        "utf8_mode": sys.flags.utf8_mode,
+        "ignored": _ignored_signals(),
         "streams": {name: _stream_facts(getattr(sys, name)) for name in ("stdin", "stdout", "stderr")},
         "main": _main_facts(config, cwd) | {"error": program[2] if program and program[1] is None else None},
     }
@@ -112,9 +116,9 @@ def _main_facts(config: "Config", cwd: str) -> "Facts":
     if kind == "module":
         return {"form": "module", "path0": cwd}
     path = target if target.startswith("/") or not cwd else cwd + "/" + target
-    form = _form(target)
+    form = _form(path)
     if form == "package":
-        return {"form": form, "path": target, "path0": target}
+        return {"form": form, "path": path, "path0": path}
     return {"form": form, "path": path, "path0": _real_path(path).rpartition("/")[0] or "/"}
 
 
@@ -126,11 +130,11 @@ def _form(target: str) -> str:
     if mode & 0o170000 == 0o040000:
         return "package"
     try:
-        sys.path_hooks[0](target)
+        archive: Any = sys.path_hooks[0](target)
     except ImportError:
         return "file"
     # what it knows of the archive now, the program must learn by itself, so that it is recorded
-    sys.modules["zipimport"]._zip_directory_cache.pop(target, None)
+    sys.modules["zipimport"]._zip_directory_cache.pop(archive.archive, None)
     return "package"
 
 
@@ -180,7 +184,9 @@ _DESCRIPTOR_AT = 16  # offset of fileio.fd, 3.11 to 3.13, 64-bit
 
 
 def restore(core: "Core", facts: "Facts", replaying: bool) -> None:
+    sys.path_importer_cache.clear()  # what was imported so far was found by the paths of this machine
     if replaying:
+        _ignore_signals(facts.get("ignored", ()))
         posix.environ.clear()
         for name, value in facts["environ"]:
             posix.environ[name.encode("utf-8", "surrogateescape")] = value.encode("utf-8", "surrogateescape")
@@ -197,9 +203,23 @@ def restore(core: "Core", facts: "Facts", replaying: bool) -> None:
     sys.argv[:] = facts["argv"]
     sys.orig_argv[:] = facts["orig_argv"]
     names = type(sys.flags).__match_args__
-    for name in ("no_site", "no_user_site", "isolated", "ignore_environment"):
+    for name in ("no_site", "no_user_site", "isolated", "ignore_environment", "utf8_mode"):
         core.set_item(sys.flags, names.index(name), int(facts[name]))
     core.set_item(sys.flags, names.index("safe_path"), facts["safe_path"])
+
+
+def _ignored_signals() -> "list[int]":
+    """What the program finds ignored: Python itself ignores two, and `nohup` one more."""
+    return [number for number in _signal.valid_signals() if _signal.getsignal(number) == _signal.SIG_IGN]
+
+
+def _ignore_signals(ignored: "Sequence[int]") -> None:
+    for number in _signal.valid_signals():
+        found = _signal.getsignal(number)
+        if number in ignored and found != _signal.SIG_IGN:
+            _signal.signal(number, _signal.SIG_IGN)
+        elif number not in ignored and found == _signal.SIG_IGN:
+            _signal.signal(number, _signal.SIG_DFL)
 
 
 def _make_stream(core: "Core", name: str, facts: "Facts | None") -> "Any":

@@ -9,12 +9,14 @@ import marshal
 import os
 import struct
 import sys
+from fcntl import F_DUPFD, fcntl
 
 RING_BYTES = (1 << 24, 1 << 22, 1 << 20)  # smaller ones where a limit on file sizes (ulimit -f) holds for memory too
 SMALL_RING_BYTES = (1 << 22, 1 << 20)  # of further processes: there may be hundreds
 _RING_HEADER = 4096
 _PROCESS_AT, _DOOR_AT = 152, 1024
 _MOVED = "EIPS"  # interpreter flags that start-up applies itself, from the configuration
+_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")  # what CPython puts into LC_CTYPE in the C locale (PEP 538)
 _SIGPIPE, _SIGXFSZ = 13, 25  # ignored by every Python; the program must find them as the shell left them
 
 
@@ -23,7 +25,7 @@ def make_ring(door: bytes = b"", process: int = 1, sizes: tuple[int, ...] = RING
 
     `door`: the name of the socket where further processes get theirs; empty: nowhere.
     """
-    descriptor = os.memfd_create("retroscope-ring", 0)
+    descriptor = _memory_file("retroscope-ring")
     for size in sizes:
         try:
             os.ftruncate(descriptor, _RING_HEADER + size)
@@ -37,6 +39,17 @@ def make_ring(door: bytes = b"", process: int = 1, sizes: tuple[int, ...] = RING
             os.pwrite(descriptor, door, _DOOR_AT)
             break
     return descriptor
+
+
+def _memory_file(name: str) -> int:
+    """To be inherited. Not one of the standard streams, even where these are closed: the program finds them so."""
+    descriptor = os.memfd_create(name, 0)
+    if descriptor > 2:
+        return descriptor
+    try:
+        return fcntl(descriptor, F_DUPFD, 3)
+    finally:
+        os.close(descriptor)
 
 
 def own_flags(command: list[str]) -> list[str]:
@@ -61,6 +74,19 @@ def own_flags(command: list[str]) -> list[str]:
                 break
             flags.append(f"-{letter}")
     return flags
+
+
+def _given(name: str) -> str:
+    """The variable as this process was started with it, "" if it was not there: the interpreter may have set it since.
+
+    For LC_CTYPE, empty and absent mean the same, and the program's interpreter will set it as ours did.
+    """
+    with open("/proc/self/environ", "rb") as file:
+        for item in file.read().split(b"\0"):
+            key, _, value = item.partition(b"=")
+            if key == name.encode():
+                return os.fsdecode(value)
+    return ""
 
 
 class Launch:
@@ -123,6 +149,8 @@ class Launch:
     def environment(self) -> dict[str, str]:
         """The user's, with the hash seed pinned, and without what the user's -E or -I hides from Python."""
         environment = dict(os.environ)
+        if os.environ.get("LC_CTYPE") in _COERCED:
+            environment["LC_CTYPE"] = _given("LC_CTYPE")
         if sys.flags.ignore_environment:
             environment = {name: value for name, value in environment.items() if not name.startswith("PYTHON")}
         if sys.flags.ignore_environment or self.user_seed in (None, "", "random"):
@@ -131,7 +159,7 @@ class Launch:
 
     def start(self, ring: int, mask: set[int]) -> int:
         """Spawns the interpreter with the signal mask `mask`; its pid. OSError when that is impossible."""
-        config = os.memfd_create("retroscope-config", 0)
+        config = _memory_file("retroscope-config")
         try:
             os.pwrite(config, marshal.dumps(self.configuration()), 0)
             startup = os.path.join(os.path.dirname(__file__), "startup.py")

@@ -20,6 +20,8 @@ _null = -1
 def bind(core: "Core") -> None:
     global _core, _null
     _core = core
+    if not core.replaying():
+        return
     _null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
     high = posix.sysconf("SC_OPEN_MAX")
     keep = min(high, 1 << 16) - 16
@@ -29,8 +31,17 @@ def bind(core: "Core") -> None:
 
 def occupy(descriptor: int) -> None:
     """In replay: the recorded descriptor exists, as the null device."""
-    if 2 < descriptor < _null:
+    if 2 < descriptor < _null or (0 <= descriptor <= 2 and not _is_open(descriptor)):
         posix.dup2(_null, descriptor, False)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        posix.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
 
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     return (self.fileno(), self._blksize)

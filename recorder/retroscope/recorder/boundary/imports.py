@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retroscope.recorder.annotations import Args, Core, Kwargs
 
 _external = sys.modules["_frozen_importlib_external"]
+_warnings = sys.modules["_warnings"]
 _core: "Core" = None
 
 
@@ -86,7 +87,7 @@ def _decode_code(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "
     path, content, _, *rest = value
     if len(rest) == 1:
         return _marshal().loads(rest[0])
-    filters = getattr(sys.modules.get("warnings") or sys.modules["_warnings"], "filters", None)
+    filters = getattr(sys.modules.get("warnings") or _warnings, "filters", None)
     quiet = ("ignore", None, Warning, None, 0)  # what the compiler has warned of is a callback in the record
     if isinstance(filters, list):
         filters.insert(0, quiet)

@@ -1,0 +1,142 @@
+"""However a program is started, it finds what plain Python gives it, and the recording verifies.
+
+Plain Python is the oracle: exit status, standard output and standard error to the byte, but for addresses.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+SCOPE = str(Path(sys.executable).parent / "scope")
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to start a program: `before` and `after` are shell around the command line, `words` follow `python`."""
+
+    files: dict[str, str | bytes]
+    words: tuple[str, ...] = ("p.py",)
+    before: str = ""
+    after: str = "</dev/null"
+    env: dict[str, str] = field(default_factory=dict)
+
+
+CLOSED = "import os, sys\nfd = os.open('out', os.O_WRONLY | os.O_CREAT)\nfor _ in range(3): open('p.py').close()\n"
+SAY = CLOSED + "os.write(fd, repr((fd, sys.stdin, bool(sys.stdout), bool(sys.stderr))).encode())\n"
+LIBRARY = {"lib/m1.py": "print('m1', __name__)\n", "p.py": "import m1\n"}
+PACKED = {"z/__main__.py": "import sys\nprint(sys.argv, sys.path[0], __file__)\nimport o\no.f()\n",
+          "z/o.py": "def f():\n    1/0\n"}  # fmt: skip
+FLAGS = "import locale, sys\nprint(sys.flags.utf8_mode, sys.stdout.encoding, sys.stdout.errors, locale.getencoding())\n"
+SIGNALS = "import signal\nprint([signal.getsignal(n) for n in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE)])\n"
+
+CASES = {
+    "stdin-closed": Case({"p.py": SAY}, after="<&-; cat out"),
+    "stdout-closed": Case({"p.py": SAY}, after="</dev/null >&-; cat out"),
+    "stderr-closed": Case({"p.py": SAY}, after="</dev/null 2>&-; cat out"),
+    "all-closed": Case({"p.py": SAY}, after="<&- >&- 2>&-; cat out"),
+    "read-only": Case({"p.py": "print(open('p.py').read())"}, before="chmod 555 .;"),
+    "spaces": Case({"a b/p q.py": "import sys\nprint(sys.argv, __file__)"}, words=("a b/p q.py", "x y")),
+    "unicode": Case({"ä/ü€.py": "import sys\nprint(sys.argv, __file__)\n1/0"}, words=("ä/ü€.py", "ö")),
+    "new-line": Case({"n\nl/p.py": "print(__file__)\n1/0"}, words=("n\nl/p.py",)),
+    "not-text": Case({"p.py": "import sys\nprint(ascii(sys.argv))"}, words=("p.py", "\udcff")),
+    "package": Case({"pkg/__init__.py": "print('i')", "pkg/__main__.py": "print(__package__)\n1/0"},
+                    words=("-m", "pkg")),
+    "package-without-main": Case({"pkg/__init__.py": ""}, words=("-m", "pkg")),
+    "no-module": Case({}, words=("-m", "absent")),
+    "folder": Case({f"d{name[1:]}": text for name, text in PACKED.items()}, words=("d", "x")),
+    "folder-without-main": Case({"d/x.py": ""}, words=("d",)),
+    "archive": Case(PACKED, before="(cd z; {python} -m zipfile -c ../z.zip *.py);", words=("z.zip", "x")),
+    "zipapp": Case(PACKED, before="{python} -m zipapp z -o z.pyz -p /usr/bin/python3;", words=("z.pyz", "x")),
+    "absent": Case({}, words=("absent.py",)),
+    "unreadable": Case({"p.py/x": ""}, words=("p.py",)),
+    "syntax-error": Case({"p.py": "def f():\n  return\n   1\n"}),
+    "byte-order-mark": Case({"p.py": b"\xef\xbb\xbfprint('bom')\n"}),
+    "line-ends": Case({"p.py": b"if 1:\r\n    print('''x\r\ny''')\r\n1/0\r\n"}),
+    "compiled": Case({"q.py": "print(__file__)\n1/0"}, words=("q.pyc",),
+                     before="{python} -m compileall -bq q.py; rm q.py;"),
+    "link": Case({"real/p.py": "import m1, sys\nprint(__file__, sys.path[0])", "real/m1.py": ""}, words=("link.py",),
+                 before="ln -s real/p.py link.py;"),
+    "shebang": Case({"p.py": "#!/usr/bin/env python3\nimport sys\nprint(sys.argv)"}, words=("./p.py", "a")),
+    "pipe": Case({"p.py": "for number in range(100_000): print(number)"}, after="</dev/null | head -3"),
+    "full-device": Case({"p.py": "print('x' * 10_000)"}, after="</dev/null >/dev/full"),
+    "library-relative": Case(LIBRARY, env={"PYTHONPATH": "lib"}),
+    "library-named-as-ours": Case({"p.py": "import recorder, trace, types, code\nprint(recorder.X)",
+                                   "recorder.py": "X = 1", "trace.py": "", "types.py": "", "code.py": "",
+                                   "replay/__init__.py": ""}),
+    "utf8-mode": Case({"p.py": FLAGS}, env={"PYTHONUTF8": "1"}),
+    "no-locale": Case({"p.py": FLAGS}, env={"LANG": "", "LC_ALL": "", "LC_CTYPE": ""}),
+    "c-locale": Case({"p.py": FLAGS}, env={"LC_ALL": "C"}),
+    "developer-mode": Case({"p.py": "import sys, warnings\nprint(sys.flags)\nwarnings.warn('w', ResourceWarning)\n"},
+                           env={"PYTHONDEVMODE": "1", "PYTHONHASHSEED": "1"}),
+    "optimized": Case({"p.py": "'doc'\nassert 0\nprint(__doc__, __debug__)"}, env={"PYTHONOPTIMIZE": "2"}),
+    "warnings": Case({"p.py": "import warnings\nwarnings.warn('w')"}, env={"PYTHONWARNINGS": "error"}),
+    "hash-seed": Case({"p.py": "import os, sys\nprint(hash('a'), sys.flags, os.environ['PYTHONHASHSEED'])"},
+                      env={"PYTHONHASHSEED": "42"}),
+    "hang-up-ignored": Case({"p.py": SIGNALS}, before="trap '' HUP;"),
+    "few-descriptors": Case({"p.py": "fs = []\ntry:\n    while 1: fs.append(open('p.py'))\n"
+                                     "except OSError: print(len(fs))"},
+                            before="ulimit -n 60;"),
+    "few-bytes": Case({"p.py": "try:\n    with open('big', 'wb') as f: f.write(bytes(3_000_000))\n"
+                               "except OSError as e: print(e)"},
+                      before="ulimit -f 2000;"),
+    "recursion": Case({"p.py": "def f(): return f()\nf()"}),
+    "deep-recursion": Case({"p.py": "import sys\nsys.setrecursionlimit(100_000)\ndef f(n): return n and f(n-1)\n"
+                                    "print(f(9_000))"}),
+    "descriptors-closed": Case({"p.py": "import os\nos.closerange(3, 66_000)\n"
+                                        "print(open('p.py').fileno())\nimport json"}),
+    "modules-deleted": Case({"p.py": "import sys\nfor n in set(sys.modules) - {'sys', 'builtins', '__main__'}:"
+                                     " del sys.modules[n]\nimport json, time\nprint(json.dumps({}), time.time() > 0)"}),
+    "modules-cleared": Case({"p.py": "import sys\nsys.modules.clear()\nprint('still here')"}),
+    "frames": Case({"p.py": "import sys, traceback\nprint(sys._getframe().f_back)\ntraceback.print_stack()"}),
+    "exit-huge": Case({"p.py": "import sys\nsys.exit(2**70)"}),
+    "exit-object": Case({"p.py": "import sys\nsys.exit([1, 2])"}),
+    "exit-text": Case({"p.py": "import sys\nsys.exit('\\udcff')"}),
+    "interrupt": Case({"p.py": "raise KeyboardInterrupt"}),
+}  # fmt: skip
+
+
+def lay_out(folder: Path, files: dict[str, str | bytes]) -> None:
+    folder.mkdir()
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def run(case: Case, command: list[str], folder: Path) -> tuple[int, bytes, bytes]:
+    lay_out(folder, case.files)
+    before = case.before.replace("{python}", shlex.quote(sys.executable))
+    line = f"{before} {shlex.join([*command, *case.words])} {case.after}"
+    env = {**os.environ, **case.env}
+    done = subprocess.run(["bash", "-c", line], cwd=folder, env=env, capture_output=True, timeout=SECONDS, check=False)
+    folder.chmod(0o755)
+    return done.returncode, without_addresses(done.stdout), without_addresses(done.stderr)
+
+
+def without_addresses(text: bytes) -> bytes:
+    return re.sub(rb"0x[0-9a-f]+", b"0x", text)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_finds_what_plain_python_gives_it(name: str, tmp_path: Path) -> None:
+    case, folder, trace = CASES[name], tmp_path / "here", tmp_path / "trace.db"
+    plain = run(case, [sys.executable], folder)
+    folder.rename(tmp_path / "there")
+    recorded = run(case, [SCOPE, "record", "-q", "-o", str(trace)], folder)
+    assert recorded == plain
+    folder.rename(tmp_path / "gone")
+    verified = subprocess.run(
+        [SCOPE, "verify", str(trace), "--output"], cwd=tmp_path, capture_output=True, timeout=SECONDS, check=False
+    )
+    assert verified.returncode == 0, verified.stderr.decode()
+    if "cat out" not in case.after and "|" not in case.after and ">" not in case.after[10:]:
+        assert without_addresses(verified.stdout) == plain[1]
