@@ -121,9 +121,22 @@ def test_stops_are_those_of_plain_python(timeline: Timeline, program: Path, cond
     assert b"".join(chunk.data for chunk in timeline.output()) == b"0\n"
 
 
-def test_a_condition_in_a_hot_loop_is_judged_in_microseconds(tmp_path: Path) -> None:
+HOT = "total = 0\nfor i in range(100_000):\n    total += i\nprint(total)\n"
+HOT_IN_A_THREAD = """\
+def work(total=0):
+  for i in range(100_000): \n    total += i
+import threading
+kinds = {int: 1, type(None): 2}  # from here on types have another hash
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("text", [HOT, HOT_IN_A_THREAD], ids=["alone", "in a thread"])
+def test_a_condition_in_a_hot_loop_is_judged_in_microseconds(tmp_path: Path, text: str) -> None:
     path = tmp_path / "loop.py"
-    path.write_text("total = 0\nfor i in range(100_000):\n    total += i\nprint(total)\n")
+    path.write_text(text)
     subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(path)], check=True)
     with Timeline.open(tmp_path / "t.db") as timeline:
         timeline.set_breakpoints([Breakpoint(1, path=str(path), line=3, condition="i == 99_000")])

@@ -24,9 +24,10 @@ if "_core" not in globals():  # where it is not given, nothing can be read
 
 __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 
-_SCALARS = frozenset((int, float, bool, str, bytes, type(None)))
-_NUMBERS = frozenset((int, float, bool))
-_CONTAINERS = frozenset((list, tuple, dict, set, frozenset, str, bytes, bytearray, range))
+# no sets: what a type hashes to changes when the program first hashes it
+_SCALARS = (int, float, bool, str, bytes, type(None))
+_NUMBERS = (int, float, bool)
+_CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, bytearray, range)
 _TEXT_METHODS = {name: getattr(str, name) for name in ("startswith", "endswith", "lower", "upper", "strip")}
 _LARGEST = 1 << 512
 _MOST_COMPARED = 64
