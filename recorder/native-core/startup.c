@@ -332,6 +332,27 @@ static PyObject *set_member(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* A member that is a C string, which the object's dealloc frees. */
+static PyObject *set_text(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *object, *descriptor;
+    const char *text;
+    if (!PyArg_ParseTuple(args, "OO!s", &object, &PyMemberDescr_Type, &descriptor, &text))
+        return NULL;
+    const PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
+    char **place = (char **)((char *)object + member->offset);
+    if (!PyObject_TypeCheck(object, PyDescr_TYPE(descriptor)) || member->type != T_STRING || *place) {
+        PyErr_SetString(PyExc_TypeError, "not an empty member for text");
+        return NULL;
+    }
+    size_t size = strlen(text) + 1;
+    *place = PyMem_Malloc(size);
+    if (!*place)
+        return PyErr_NoMemory();
+    memcpy(*place, text, size);
+    Py_RETURN_NONE;
+}
+
 static PyObject *member_offset(PyObject *Py_UNUSED(module), PyObject *descriptor)
 {
     if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type))
@@ -400,6 +421,7 @@ static PyMethodDef functions[] = {
      "runs that as the program and exits the process as plain Python would. Never returns."},
     {"set_item", set_item, METH_VARARGS, "set_item(structseq, index, value): changes a field in place."},
     {"set_member", set_member, METH_VARARGS, "set_member(object, member_descriptor, value): also where it is read-only."},
+    {"set_text", set_text, METH_VARARGS, "set_text(object, member_descriptor, text): of a C string that is NULL."},
     {"member_offset", member_offset, METH_O, "member_offset(member_descriptor) -> int, in bytes."},
     {"poke_int", poke_int, METH_VARARGS, "poke_int(object, offset, value): writes a C int into the object."},
     {"allocate", allocate, METH_O, "allocate(type): an object of a C type with all fields zero."},

@@ -156,13 +156,13 @@ def _check_end(ending: dict[str, object], stopped: Stopped, recording: Recording
         raise _diverged(
             recording,
             f"the replay died of signal {signal} at tick {stopped.tick} after {stopped.input} inputs; "
-            "the recorded program did not"
+            "the recorded program did not",
         )
     if stopped.input < recording.inputs:
         raise _diverged(
             recording,
             f"the replay ended at tick {stopped.tick} after {stopped.input} inputs, but the recording has "
-            f"{recording.inputs}: the program took another way"
+            f"{recording.inputs}: the program took another way",
         )
     if process.ended == "exited" and status is not None and status != process.number:
         raise _diverged(

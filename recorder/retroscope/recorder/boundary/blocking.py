@@ -10,6 +10,7 @@ _CALLS = {
         posix.wait posix.waitpid posix.wait3 posix.wait4 posix.waitid posix.system posix.sched_yield posix.sendfile
         posix.posix_spawn posix.lockf posix.writev posix.fsync posix.fdatasync
         fcntl.flock fcntl.lockf fcntl.fcntl
+        _multiprocessing.SemLock.acquire _multiprocessing.SemLock.__enter__
         _signal.pause _signal.sigwait _signal.sigwaitinfo _signal.sigtimedwait
         _socket.socket.connect _socket.socket.connect_ex _socket.socket.sendall _socket.socket.sendmsg
         _socket.getaddrinfo _socket.gethostbyname _socket.gethostbyname_ex _socket.gethostbyaddr _socket.getnameinfo
