@@ -61,7 +61,7 @@ unsigned stream_next_flags(void)
 {
     record_view r;
     int found = view(stream_at, &r);
-    while (found == 1 && (r.kind == KIND_NOTE || r.kind == KIND_CLOCK))
+    while (found == 1 && (r.kind == KIND_NOTE || r.kind == KIND_CLOCK || r.kind == KIND_MEMORY))
         found = view(r.payload + r.size, &r);
     return found == 1 ? r.flags : ~0u;
 }

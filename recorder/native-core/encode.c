@@ -123,7 +123,7 @@ void record_begin(record_writer *w, unsigned callable, unsigned kind, unsigned f
     uint16_t id = (uint16_t)callable;
     memcpy(place, &id, 2);
     place[2] = (char)kind;
-    place[3] = (char)(kind == KIND_NOTE || kind == KIND_CLOCK ? flags : flags | record_flags_next);
+    place[3] = (char)(kind == KIND_NOTE || kind == KIND_CLOCK || kind == KIND_MEMORY ? flags : flags | record_flags_next);
     memcpy(place + 4, &digest, 4);
     w->p = place + RECORD_HEADER_BYTES;
 }

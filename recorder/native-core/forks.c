@@ -6,11 +6,14 @@
 #include "count.h"
 #include "decode.h"
 #include "digest.h"
+#include "locks.h"
 #include "replay.h"
+#include "shared_memory.h"
 #include "threads.h"
 #include "turn.h"
 
 #include <internal/pycore_interp.h>
+#include <internal/pycore_runtime.h>
 #include <pthread.h>
 
 /* A call that forks, on the C stack of the thread that makes it. */
@@ -46,6 +49,7 @@ static void before_fork(void)
 {
     if (!is_ours())
         return;
+    shared_memory_begins();
     forking->flags = record_flags_next;
     record_before_fork();
     forked++;
@@ -116,6 +120,30 @@ PyObject *forks_record(boundary_entry *entry, const boundary_call *call)
 
 /* --- replay ----------------------------------------------------------------------------------------------- */
 
+#if PY_VERSION_HEX >= 0x030D0000
+/* What is known of the ThreadHandle of 3.13's _threadmodule.c. */
+typedef struct {
+    struct llist_node node, shutdown_node;
+    PyThread_ident_t ident;
+} thread_handle;
+
+/* In the child CPython takes every thread for gone whose ident is not that of the running one. The idents in handles are
+ * the recorded ones: the running thread's own is lent the true one meanwhile. */
+static void exchange_ident(PyThread_ident_t from, PyThread_ident_t to)
+{
+    struct llist_node *node;
+    llist_for_each(node, &_PyRuntime.threads.handles) {
+        thread_handle *handle = llist_data(node, thread_handle, node);
+        if (handle->ident == from)
+            handle->ident = to;
+    }
+}
+#else
+static void exchange_ident(unsigned long Py_UNUSED(from), unsigned long Py_UNUSED(to))
+{
+}
+#endif
+
 /* What CPython does in the child, and its hooks of the program: the same code as in the recording. The hooks that run
  * before a fork have run already. */
 static void become_the_child(void)
@@ -129,7 +157,9 @@ static void become_the_child(void)
     interpreter->before_forkers = NULL;
     PyOS_BeforeFork();
     interpreter->before_forkers = hooks;
+    exchange_ident(thread_ident(), PyThread_get_thread_ident());
     PyOS_AfterFork_Child();
+    exchange_ident(PyThread_get_thread_ident(), thread_ident());
     contexts_forked();
     if (threads_recount() < 0)
         PyErr_Clear();

@@ -1,5 +1,6 @@
 /* 3.13: `_thread._ThreadHandle`. Whether a thread is over is decided under the turn, when its last Python code has run;
  * the OS thread ends a moment later. */
+#include "locks.h"
 #include "thread_records.h"
 #include "turn.h"
 #include "waiting.h"
@@ -115,8 +116,12 @@ PyObject *handle_is_done(boundary_entry *entry, const boundary_call *call)
 PyObject *handle_ident(boundary_entry *entry, const boundary_call *call)
 {
     thread *t = by_handle(call->self);
-    bool known = t && t->ident;  /* thread_launch asks before it knows, and wants the original's answer */
-    return known ? PyLong_FromUnsignedLong(t->ident) : entry->original(entry, call);
+    if (t && t->ident) /* thread_launch asks before it knows, and wants the original's answer */
+        return PyLong_FromUnsignedLong(t->ident);
+    PyObject *ident = entry->original(entry, call);
+    if (ident && core_mode == MODE_REPLAY && PyLong_AsUnsignedLong(ident) == PyThread_get_thread_ident())
+        Py_SETREF(ident, PyLong_FromUnsignedLong(thread_ident())); /* after a fork, see forks.c */
+    return ident;
 }
 
 /* The thread is gone, because this is the child of a fork. */

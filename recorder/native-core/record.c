@@ -4,6 +4,7 @@
 #include "collector.h"
 #include "digest.h"
 #include "errors.h"
+#include "shared_memory.h"
 #include "output.h"
 #include "threads.h"
 
@@ -168,6 +169,7 @@ static PyObject *run_python(boundary_entry *entry, const boundary_call *call)
 
 void record_outcome(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest)
 {
+    shared_memory_record(entry->blocking != BLOCKS_NEVER);
     if (!result)
         record_raised(entry, call, digest);
     else if (entry->policy == POLICY_OUTPUT)

@@ -8,6 +8,7 @@
 #include "forks.h"
 #include "hidden.h"
 #include "reference.h"
+#include "shared_memory.h"
 #include "turn.h"
 
 #include <stdarg.h>
@@ -79,7 +80,8 @@ static PyObject *describe(const record_view *record)
 {
     static const char *const kinds[] = {"result", "exception", "definition", "garbage collection", "callback",
                                         "end of a callback", "start", "hand-over", "signal", "end", "source",
-                                        "note", "clock", "address", "fork"};
+                                        "note", "clock", "address", "fork",
+                                        "shared memory"};
     const char *kind = record->kind < sizeof kinds / sizeof *kinds ? kinds[record->kind] : "record";
     PyObject *name = boundary_name(record->callable);
     return name ? PyUnicode_FromFormat("the %s of %U", kind, name) : PyUnicode_FromFormat("a %s record", kind);
@@ -110,6 +112,17 @@ static void peek(record_view *record)
             context_switch_as_recorded();
         else
             return;
+    }
+}
+
+/* As peek, where the outcome of a call is due: before it may stand what other processes wrote during the call. */
+static void peek_outcome(record_view *record)
+{
+    peek(record);
+    while (record->kind == KIND_MEMORY) {
+        shared_memory_replay(record);
+        stream_take();
+        peek(record);
     }
 }
 
@@ -176,7 +189,7 @@ static PyObject *describe_output(const record_view *record)
 static void expect(boundary_entry *entry, uint32_t digest, const boundary_call *call, record_view *record)
 {
     context_may_wait(entry->name, call->self);
-    peek(record);
+    peek_outcome(record);
     unsigned kind = record->kind;
     if (record->callable != entry->id || (kind != KIND_RESULT && kind != KIND_RAISED && kind != KIND_SOURCE)) {
         core_hide();
@@ -334,7 +347,7 @@ static int raises_at_once(boundary_entry *entry)
 {
     record_view record;
     context_may_wait(entry->name, NULL);
-    peek(&record);
+    peek_outcome(&record);
     return record.callable == entry->id && record.kind == KIND_RAISED;
 }
 

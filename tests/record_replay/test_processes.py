@@ -20,7 +20,8 @@ SCOPE = str(Path(sys.executable).parent / "scope")
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "programs"
 CLOSING = re.compile(r"replayed \d+ ticks, \d+ inputs, (\d+) processes, 0 divergences\n\Z")
 SECONDS = 60
-PROGRAMS = {"processes_fork": 19, "processes_threads": 3}  # name: processes
+PROGRAMS = {"processes_fork": 19, "processes_threads": 3, "processes_pool": 0, "processes_memory": 0}
+"""Name: number of processes, 0 where it is not always the same."""
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -69,7 +70,8 @@ def test_all_processes_do_what_plain_python_does_and_replay_it(program: str, fol
     closing = CLOSING.search(verified.stderr)
     assert verified.returncode == 0 and closing, verified.stderr
     assert lines(verified.stdout) == lines(plain.stdout)
-    assert int(closing[1]) == PROGRAMS[program] == len(processes_of(trace))
+    assert int(closing[1]) == len(processes_of(trace))
+    assert PROGRAMS[program] in (0, int(closing[1]))
 
 
 def test_each_process_replays_by_itself(folder: Path) -> None:

@@ -22,7 +22,7 @@ from tests.trace.making import make_trace, sample_records
 LAYOUTS = {
     1: "a7107f71ba4433dd9f3068e44aa4bf9b",
     2: "fbcd4d37aae227255d5503d8b1aaad8b",
-    3: "ee022375822fd4f53c843ffd34b6a4e7",
+    3: "0d128073f4c81098f292f1faa3777613",
 }
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(GOLDEN.glob("version-*.trace"))

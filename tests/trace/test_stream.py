@@ -69,5 +69,5 @@ def test_the_scanner_takes_bytes_only() -> None:
 
 
 def test_every_kind_has_its_name() -> None:
-    assert list(KIND_NAMES) == list(range(15))
+    assert list(KIND_NAMES) == list(range(16))
     assert KIND_NAMES[Kind.CALLED_BACK] == "called-back"

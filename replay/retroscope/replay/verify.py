@@ -21,6 +21,7 @@ from retroscope.replay.recording import Recording
 _FIRST_LEG = 1 << 18
 _LARGEST_LEG = 1 << 26
 _LEG_SECONDS = 0.25
+_LEAST_PATIENCE = 60.0
 
 
 Progress = Callable[[int, int, int], None]
@@ -119,7 +120,7 @@ class _Tree:
 
     def _run(self, process: ReplayProcess, recording: Recording) -> Stopped:
         """To the next fork, or to the end."""
-        leg = _FIRST_LEG
+        leg, seen, since = _FIRST_LEG, -1, time.monotonic()
         while True:
             began = time.monotonic()
             stopped = process.run(process.tick + leg, Want.FORKS)
@@ -128,8 +129,23 @@ class _Tree:
             if stopped.reason in (Reason.END, Reason.FORK):
                 return stopped
             self._progress(stopped.tick, stopped.input, recording.inputs)
+            if stopped.input != seen:
+                seen, since = stopped.input, began
+            elif time.monotonic() - since > _patience(recording):
+                raise _diverged(
+                    recording,
+                    f"the replay has been running since tick {stopped.tick - leg} without reaching the next input, longer "
+                    f"than the whole recording took; the last input is number {seen - 1}. A program that waits for memory "
+                    "to be changed by another process, without any call, cannot be replayed past that",
+                )
             if time.monotonic() - began < _LEG_SECONDS:
                 leg = min(leg * 2, _LARGEST_LEG)
+
+
+def _patience(recording: Recording) -> float:
+    """Seconds that a replay may take from one input to the next: counting lines slows a program down, by less than 20."""
+    process = recording.process
+    return _LEAST_PATIENCE + 20 * ((process.finished or process.started) - process.started)
 
 
 def _verified(stopped: Stopped, recording: Recording, born: int, warning: str) -> Verified:

@@ -29,6 +29,7 @@ class Kind:
     CLOCK = 12
     ADDRESS = 13
     FORK = 14
+    MEMORY = 15
 
 
 KIND_NAMES = {number: name.lower().replace("_", "-") for name, number in vars(Kind).items() if name.isupper()}

@@ -1,6 +1,7 @@
 """Memory maps. In replay a map of a file is an anonymous one that holds what the file held when it was mapped.
 
-What another process writes into a shared map later is not seen.
+What other processes write into a shared map later is recorded at the next input (recorder/native-core/shared_memory.h).
+A map that can only be read is taken as it was: who writes to the file itself is not seen.
 """
 
 import posix
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _PIECE = 1 << 24
 _ENXIO = 6
 _READ, _WRITE = 1, 2  # PROT_ and ACCESS_ alike
+_COPY = 3  # ACCESS_COPY
+_SHARED, _PRIVATE = 1, 2  # MAP_
 _OFFSET_AT = 40  # offset of mmap_object.offset
 _ACCESS_AT = 72  # offset of mmap_object.access, 3.11 to 3.13, 64-bit
 _core: "Core" = None
@@ -24,10 +27,6 @@ _core: "Core" = None
 def bind(core: "Core") -> None:
     global _core
     _core = core
-
-
-def _maps_file(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
-    return bool((args[0] if args else (kwargs or {}).get("fileno", -1)) != -1)
 
 
 def _given(args: "Args", kwargs: "Kwargs", index: int, name: str, default: int) -> int:
@@ -63,9 +62,27 @@ def _pieces(view: "Any", descriptor: int, offset: int) -> "Any":
         yield from ((begin, bytes(view[begin : begin + _PIECE])) for begin in range(place, end, _PIECE))
 
 
+def _is_shared(args: "Args", kwargs: "Kwargs") -> bool:
+    """Can this process and others see in it what the other has written?"""
+    private = _given(args, kwargs, 2, "flags", _SHARED) & _PRIVATE
+    return not private and _access(args, kwargs) not in (_COPY, _READ)
+
+
+def _is_open_to_all(descriptor: int) -> bool:
+    """Is it of memory only, made to be shared? Another file may be as well: that shows when the program forks."""
+    try:
+        return posix.readlink(f"/proc/self/fd/{descriptor}").startswith(("/dev/shm/", "/memfd:"))
+    except OSError:
+        return False
+
+
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    """The file's own position stays: pieces are sought on another description of it."""
+    """None: no file. The file's own position stays: pieces are sought on another description of it."""
     mapped = _given(args, kwargs, 0, "fileno", -1)
+    if _is_shared(args, kwargs):
+        _core.share_memory(result, mapped != -1 and _is_open_to_all(mapped))
+    if mapped == -1:
+        return None
     try:
         descriptor = posix.open(f"/proc/self/fd/{mapped}", posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
@@ -79,8 +96,20 @@ def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any"
 
 
 def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    if value is None:
+        made = self.__new__(self, *args, **(kwargs or {}))
+        _core.unshare_memory(made)
+    else:
+        made = _of_file(value, self, args, kwargs)
+    if _is_shared(args, kwargs):
+        _core.share_memory(made, False)
+    return made
+
+
+def _of_file(value: "Any", kind: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     length, pieces = value
-    made = self.__new__(self, -1, length)
+    made = kind.__new__(kind, -1, length)
+    _core.unshare_memory(made)
     for begin, content in pieces:
         made[begin : begin + len(content)] = content
     _core.poke_int(made, _ACCESS_AT, _access(args, kwargs))
@@ -96,7 +125,7 @@ MODULES = [
         functions=PASS,
         types=[
             Type("mmap", methods=PASS,
-                 special={"__new__": adapt(_encode, _decode, when=_maps_file), "flush": RESULT, "size": RESULT,
+                 special={"__new__": adapt(_encode, _decode), "flush": RESULT, "size": RESULT,
                           "madvise": RESULT, "close": RERUN}),
         ],
     ),

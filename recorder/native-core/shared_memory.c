@@ -1,0 +1,259 @@
+#include "shared_memory.h"
+#include "replay.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define SMALL (64u << 10) /* a mapping up to this size is compared after every input: 2 µs */
+#define MOST (256u << 20) /* a larger one is not watched */
+#define PAGE 4096u
+
+/* What is known of CPython's mmap objects, 3.11 to 3.13. */
+typedef struct {
+    PyObject_HEAD
+    char *data;              /* NULL once it is closed */
+    Py_ssize_t size;
+} mmap_object;
+
+typedef struct mapping {
+    struct mapping *next;
+    mmap_object *object;     /* borrowed: its dealloc takes it out of the list */
+    int64_t number;
+    char *data;
+    size_t size;
+    char *picture;           /* recording, once others may write: what the program has seen at most */
+} mapping;
+
+static mapping *mappings;
+static int64_t numbers;
+static bool others;          /* may other processes write? */
+static bool told_shared, told_large;
+static destructor mmap_dealloc;
+
+static void tell_once(bool *told, const char *text)
+{
+    const uint32_t size = (uint32_t)strlen(text);
+    record_writer w;
+    if (*told)
+        return;
+    *told = true;
+    record_begin(&w, 0, KIND_NOTE, 0, 0);
+    write_bytes(&w, "s", 1);
+    write_count(&w, size);
+    write_bytes(&w, text, size);
+    if (record_end(&w) < 0)
+        PyErr_Clear(); /* fixed form: it cannot fail to encode */
+}
+
+static void take_picture(mapping *m)
+{
+    if (m->size <= MOST)
+        m->picture = PyMem_RawMalloc(m->size ? m->size : 1);
+    if (m->picture)
+        memcpy(m->picture, m->data, m->size);
+    else
+        tell_once(&told_large, "the program shares more memory with other processes than can be watched: what they write "
+                               "into a map over 256 MiB is not recorded, and a replay that depends on it will differ");
+}
+
+void shared_memory_begins(void)
+{
+    others = true;
+    for (mapping *m = mappings; m; m = m->next)
+        if (!m->picture && m->object->data == m->data)
+            take_picture(m);
+}
+
+static void forget(mapping **at)
+{
+    mapping *m = *at;
+    *at = m->next;
+    PyMem_RawFree(m->picture);
+    PyMem_RawFree(m);
+}
+
+static void mmap_dies(PyObject *object)
+{
+    for (mapping **at = &mappings; *at; at = &(*at)->next) {
+        if ((PyObject *)(*at)->object == object) {
+            forget(at);
+            break;
+        }
+    }
+    mmap_dealloc(object);
+}
+
+/* --- recording -------------------------------------------------------------------------------------------- */
+
+static void write_number(record_writer *w, int64_t number)
+{
+    write_bytes(w, "i", 1);
+    write_bytes(w, &number, 8);
+}
+
+/* The span of a page that differs: its start and end, both 0 when nothing does. */
+static void differing(const char *now, const char *seen, size_t size, size_t *start, size_t *end)
+{
+    *start = *end = 0;
+    if (memcmp(now, seen, size) == 0)
+        return;
+    size_t first = 0, last = size;
+    while (first < last && now[first] == seen[first])
+        first++;
+    while (last > first && now[last - 1] == seen[last - 1])
+        last--;
+    *start = first; /* another process may have put it back meanwhile: then the span is empty */
+    *end = last;
+}
+
+/* Writes what differs in one mapping; returns how many spans. The picture is taken first, and the record from it. */
+static uint32_t write_changes(mapping *m, record_writer *w)
+{
+    uint32_t spans = 0;
+    for (size_t page = 0; page < m->size; page += PAGE) {
+        size_t size = m->size - page < PAGE ? m->size - page : PAGE, start, end;
+        differing(m->data + page, m->picture + page, size, &start, &end);
+        if (start == end)
+            continue;
+        memcpy(m->picture + page + start, m->data + page + start, end - start);
+        write_bytes(w, "(\3\0\0\0", 5);
+        write_number(w, m->number);
+        write_number(w, (int64_t)(page + start));
+        write_bytes(w, "b", 1);
+        write_count(w, (uint32_t)(end - start));
+        write_bytes(w, m->picture + page + start, end - start);
+        spans++;
+    }
+    return spans;
+}
+
+static bool has_changed(const mapping *m)
+{
+    return memcmp(m->data, m->picture, m->size) != 0;
+}
+
+static void record_changes(mapping *m)
+{
+    record_writer w;
+    tell_once(&told_shared, "the program shares memory with other processes: what they write is recorded at each input of "
+                            "this one; read before the next input, it is not what replay shows");
+    record_begin(&w, 0, KIND_MEMORY, 0, 0);
+    write_bytes(&w, "[", 1);
+    size_t at = (size_t)(w.p - w.start);
+    write_count(&w, 0);
+    uint32_t spans = write_changes(m, &w);
+    if (!w.failed)
+        memcpy(w.start + at, &spans, 4);
+    if (record_end(&w) < 0)
+        PyErr_Clear(); /* out of memory: replay will differ, and say so */
+}
+
+void shared_memory_record(bool waited)
+{
+    if (!others)
+        return;
+    for (mapping **at = &mappings; *at;) {
+        mapping *m = *at;
+        if (m->object->data != m->data || (size_t)m->object->size != m->size) {
+            forget(at); /* closed or resized */
+            continue;
+        }
+        if (m->picture && (waited || m->size <= SMALL) && has_changed(m))
+            record_changes(m);
+        at = &m->next;
+    }
+}
+
+/* --- replay ----------------------------------------------------------------------------------------------- */
+
+static void put(PyObject *span)
+{
+    long long number, offset;
+    const char *bytes;
+    Py_ssize_t size;
+    if (!PyArg_ParseTuple(span, "LLy#", &number, &offset, &bytes, &size))
+        replay_diverged("the record of shared memory is damaged");
+    for (mapping *m = mappings; m; m = m->next) {
+        if (m->number != number)
+            continue;
+        if (m->object->data != m->data)
+            return; /* closed here already: the recording looks only now and then */
+        if (offset < 0 || (size_t)offset > m->size || (size_t)size > m->size - (size_t)offset)
+            replay_diverged("the record of shared memory is damaged");
+        memcpy(m->data + offset, bytes, (size_t)size);
+        return;
+    }
+}
+
+void shared_memory_replay(const record_view *record)
+{
+    const char *p = record->payload;
+    core_hide();
+    PyObject *spans = decode_value(&p, p + record->size, NULL);
+    if (!spans || !PyList_Check(spans))
+        replay_diverged("the record of shared memory is damaged");
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(spans); i++) {
+        if (!PyTuple_Check(PyList_GET_ITEM(spans, i)))
+            replay_diverged("the record of shared memory is damaged");
+        put(PyList_GET_ITEM(spans, i));
+    }
+    Py_DECREF(spans);
+    core_show();
+}
+
+/* --- for Python ------------------------------------------------------------------------------------------- */
+
+static PyTypeObject *type_of_mmap(PyTypeObject *type)
+{
+    while (type->tp_base && type->tp_base != &PyBaseObject_Type)
+        type = type->tp_base;
+    return type;
+}
+
+static PyObject *share(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *object;
+    int open_to_all;
+    if (!PyArg_ParseTuple(args, "Op", &object, &open_to_all))
+        return NULL;
+    mapping *m = PyMem_RawCalloc(1, sizeof *m);
+    if (!m)
+        return PyErr_NoMemory();
+    m->object = (mmap_object *)object;
+    m->data = m->object->data;
+    m->size = (size_t)m->object->size;
+    m->number = ++numbers;
+    m->next = mappings;
+    mappings = m;
+    if (!mmap_dealloc) {
+        PyTypeObject *type = type_of_mmap(Py_TYPE(object));
+        mmap_dealloc = type->tp_dealloc;
+        type->tp_dealloc = mmap_dies;
+    }
+    if (core_mode == MODE_RECORD && (others || open_to_all))
+        shared_memory_begins();
+    Py_RETURN_NONE;
+}
+
+/* Replay processes are forked, and must not see what the others do. */
+static PyObject *keep_private(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    mmap_object *map = (mmap_object *)object;
+    size_t size = (size_t)map->size;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+    if (size && mmap(map->data, size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"unshare_memory", keep_private, METH_O, "unshare_memory(mmap): of zeros, as yet; forks of this process get copies."},
+    {"share_memory", share, METH_VARARGS,
+     "share_memory(mmap, open_to_all): others may write there; before the next fork only if it is open to all."},
+    {0},
+};
+
+int shared_memory_register(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
+}
