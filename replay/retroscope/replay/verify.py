@@ -134,16 +134,16 @@ class _Tree:
             elif time.monotonic() - since > _patience(recording):
                 raise _diverged(
                     recording,
-                    f"the replay has been running since tick {stopped.tick - leg} without reaching the next input, longer "
-                    f"than the whole recording took; the last input is number {seen - 1}. A program that waits for memory "
-                    "to be changed by another process, without any call, cannot be replayed past that",
+                    f"the replay runs on at tick {stopped.tick} without reaching its next input, longer than the whole "
+                    f"recording took; the last one is number {seen - 1}. A program that waits, without any call, for "
+                    "another process to change shared memory cannot be replayed past that",
                 )
             if time.monotonic() - began < _LEG_SECONDS:
                 leg = min(leg * 2, _LARGEST_LEG)
 
 
 def _patience(recording: Recording) -> float:
-    """Seconds that a replay may take from one input to the next: counting lines slows a program down, by less than 20."""
+    """Seconds that a replay may take from one input to the next: counting lines makes it slower, but 20 times never."""
     process = recording.process
     return _LEAST_PATIENCE + 20 * ((process.finished or process.started) - process.started)
 
