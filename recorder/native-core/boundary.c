@@ -674,6 +674,21 @@ static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     return PyLong_FromUnsignedLong(entry->id);
 }
 
+boundary_entry *boundary_foreign(PyObject *name)
+{
+    boundary_entry *entry = used < TRAMPOLINES ? PyMem_Calloc(1, sizeof *entry) : NULL;
+    if (!entry) {
+        Py_DECREF(name);
+        PyErr_Format(PyExc_RuntimeError, "more than %d callables at the boundary", TRAMPOLINES);
+        return NULL;
+    }
+    entry->id = used;
+    entry->name = name;
+    entry->policy = POLICY_RESULT;
+    entries[used++] = entry;
+    return boundary_define(entry) < 0 ? NULL : entry;
+}
+
 static PyMethodDef functions[] = {
     {"patch", (PyCFunction)(void (*)(void))patch, METH_VARARGS | METH_KEYWORDS,
      "patch(target, owner, attribute, name, policy, index=0, descriptor=0, encode, decode, when, wrap, member,\n"

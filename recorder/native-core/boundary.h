@@ -89,6 +89,10 @@ PyObject *boundary_adapt(PyObject *adapter, PyObject *value, const boundary_call
 /* Tells the stream (recording) or checks against it (replay) that `entry` has its index. */
 int boundary_define(boundary_entry *entry);
 
+/* A callable that is no Python object: told to the stream like the others. Borrows nothing: owns `name`. NULL with an
+ * exception set. */
+boundary_entry *boundary_foreign(PyObject *name);
+
 /* Name of the callable with this index, borrowed, or NULL. */
 PyObject *boundary_name(unsigned id);
 

@@ -43,5 +43,6 @@ int identity_register(PyObject *module);
 int address_register(PyObject *module);
 int collector_register(PyObject *module);
 int loading_register(PyObject *module);
+int foreign_register(PyObject *module);
 
 #endif

@@ -205,6 +205,19 @@ static void expect(boundary_entry *entry, uint32_t digest, const boundary_call *
     }
 }
 
+void replay_expect_foreign(boundary_entry *entry, uint32_t digest, record_view *record)
+{
+    peek(record);
+    if (record->callable != entry->id || record->kind != KIND_RESULT) {
+        core_hide();
+        PyObject *recorded = describe(record);
+        replay_diverged("the recording has %V here, an extension of the program called %U", recorded, "another record",
+                        entry->name);
+    }
+    if (record->digest != digest)
+        replay_diverged("an extension of the program called %U as recorded, but with other arguments", entry->name);
+}
+
 void replay_expect_own(unsigned kind, record_view *record)
 {
     peek(record);

@@ -18,6 +18,9 @@ int replay_has_more(void);
 /* The result or exception of this callable must be next: shown in *record, not taken. */
 void replay_expect_call(boundary_entry *entry, record_view *record);
 
+/* The same for a call of the C library by an extension, with its digest; the record is checked against both. */
+void replay_expect_foreign(boundary_entry *entry, uint32_t digest, record_view *record);
+
 /* Takes a record of the recorder itself (callable 0) of this kind; a divergence if another comes. */
 void replay_expect_own(unsigned kind, record_view *record);
 

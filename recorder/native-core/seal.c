@@ -59,6 +59,16 @@ void seal_caught(const char *what)
     control_sealed(bytes);
 }
 
+void seal_cannot(const char *what)
+{
+    static char bytes[1 << 15];
+    message m = message_in(bytes, sizeof bytes);
+    ticks_hide();
+    message_add(&m, "The replay was stopped by its seal: an extension of the program %s, which is not recorded.", what);
+    add_stack(&m);
+    control_sealed(bytes);
+}
+
 /* --- the trap ------------------------------------------------------------------------------------------------ */
 
 /* The registers of an interrupted system call. */

@@ -23,4 +23,7 @@ const char *seal_missing_text(void);
 /* The program does `what`, which the seal does not allow: stops the replay with the Python stack. */
 _Noreturn void seal_caught(const char *what);
 
+/* An extension of the program does `what` ("opens …"), for which a replay has no means: stops likewise. */
+_Noreturn void seal_cannot(const char *what);
+
 #endif

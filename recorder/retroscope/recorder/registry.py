@@ -19,19 +19,27 @@ if TYPE_CHECKING:
 
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
            "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings",
-           "sharing", "addresses", "memory", "interpreters", "testing")
+           "sharing", "addresses", "memory", "interpreters", "testing", "packages",
+           "cryptography")
 
 
 class Registry:
     def __init__(self, core: "Core", importer: "Importer") -> None:
         self.core = core
         self.modules: dict[str, list[declare.Module]] = {}
+        self.listed: set[str] = set()
+        self.noted: set[str] = set()
+        self.asked_plugins = False
+        self.importer = importer
         for name in DOMAINS:
-            domain = importer.load("boundary." + name)
-            if hasattr(domain, "bind"):
-                domain.bind(core)
-            for module in domain.MODULES:
-                self.modules.setdefault(module.name, []).append(module)
+            self._add(importer.load("boundary." + name))
+
+    def _add(self, domain: "ModuleType") -> None:
+        if hasattr(domain, "bind"):
+            domain.bind(self.core)
+        for module in domain.MODULES:
+            self.modules.setdefault(module.name, []).append(module)
+        self.listed |= getattr(domain, "LISTED", frozenset())
 
     def module_loaded(self, module: "ModuleType", name: str) -> None:
         """A C module has just run its start-up code: its callables go behind the boundary."""
@@ -39,9 +47,36 @@ class Registry:
             self.core.collector_show_module(module)
         for known in self.modules.get(name, ()):
             declare.apply(self.core, known, module)
+        if name == "_ctypes":
+            loads_libraries(self.core, self, module, "dlopen", "_ctypes.dlopen")
+
+    def module_loads(self, name: str, path: str) -> None:
+        """An extension is about to be loaded: packages may ship boundary files for it."""
+        if not self.asked_plugins and name and not self.is_listed(name, path):
+            self.asked_plugins = True
+            for plugin in self.importer.load("plugins").load(self.core, self.importer):
+                self._add(plugin)
+
+    def is_recorded_below(self, name: str, path: str) -> bool:
+        """Is what the library of this module asks of the C library an input? CPython's own modules are at the boundary
+        above it; but through ctypes the program calls the C library itself."""
+        own = "/lib-dynload/" in path and name != "_ctypes"
+        return not own and all(known.below for known in self.modules.get(name, ()))
 
     def is_listed(self, name: str, origin: "str | None") -> bool:
-        return name in self.modules or not origin or "/lib-dynload/" in origin
+        if name in self.modules or not origin or "/lib-dynload/" in origin or name.endswith("__mypyc"):
+            return True
+        return name.partition(".")[0] in self.listed
+
+    def note_unlisted(self, name: str) -> None:
+        """Once for each package."""
+        package = name.partition(".")[0]
+        if package not in self.noted:
+            self.noted.add(package)
+            self.core.note(
+                f"extension {name} is not listed: what it does past Python and the C library, "
+                "and in threads of its own, is not recorded"
+            )
 
 
 def take_over(core: "Core", importer: "Importer") -> None:
@@ -69,26 +104,33 @@ def _watch_imports(core: "Core", registry: Registry) -> None:
         registry.module_loaded(module, name)
         origin = getattr(spec, "origin", None)
         if not registry.is_listed(name, origin if origin != "built-in" else None):
-            core.note(f"extension {name} ({origin}) is not listed: what it does outside Python is not recorded")
+            registry.note_unlisted(name)
 
     import _imp
 
     for attribute in ("exec_dynamic", "exec_builtin"):
         core.patch(getattr(_imp, attribute), _imp, attribute, "_imp." + attribute, core.HOOK, encode=loaded)
-    limit_threads(core, _imp, "create_dynamic", "_imp.create_dynamic")
+    loads_libraries(core, registry, _imp, "create_dynamic", "_imp.create_dynamic")
 
 
-def limit_threads(core: "Core", owner: "Any", attribute: str, name: str) -> None:
-    """`attribute` of `owner` loads C libraries: they may use one thread, as in replay (loading.c)."""
+def loads_libraries(core: "Core", registry: Registry, owner: "Any", attribute: str, name: str) -> None:
+    """`attribute` of `owner` loads the C library that its first argument names. It may use one thread, as in replay
+    (loading.c), and what it asks of the C library is at the boundary (foreign.h)."""
 
     def begins(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
         asked = core.loading_begins()
         if asked and not core.replaying():
             core.note(f"{asked}: replay computes in one thread, so sums of floats may differ in their last bits")
+        path, module = getattr(args[0], "origin", args[0]), str(getattr(args[0], "name", ""))
+        if isinstance(path, str) and "/" in path:
+            registry.module_loads(module, path)
+            core.foreign_load(path, not registry.is_recorded_below(module, path))
         return True
 
     def ends(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
         core.loading_ends()
+        if isinstance(args[0], str) and args[0] and "/" not in args[0]:
+            core.foreign_load("", False)  # the loader has found it by its name
 
     core.patch(getattr(owner, attribute), owner, attribute, name, core.HOOK, when=begins, encode=ends, decode=ends)
 

@@ -115,7 +115,10 @@ class Type:
 
 
 class Module:
-    """A C module. Its functions are RESULT by default (`functions=PASS`: only those in `special`)."""
+    """A C module. Its functions are RESULT by default (`functions=PASS`: only those in `special`).
+
+    `inside`: dotted path from an extension to a module that it makes itself; one of another release of the package may
+    lack it. `below=False`: what it asks of the C library is not recorded, because what comes of it is."""
 
     def __init__(
         self,
@@ -125,8 +128,12 @@ class Module:
         special: "Mapping[str, Policy | None] | None" = None,
         passing: str = "",
         types: "Sequence[Type]" = (),
+        inside: str = "",
+        below: bool = True,
     ) -> None:
         self.name = name
+        self.below = below
+        self.inside = inside
         self.functions = functions
         self.special = special or {}
         self.passing = frozenset(passing.split())
@@ -141,18 +148,24 @@ _NEVER = ("__reduce__", "__reduce_ex__", "__getstate__", "__class_getitem__")
 
 def apply(core: "Core", known: Module, module: "ModuleType") -> None:
     """Patches what `known` says of the loaded `module`."""
+    own, prefix = known.name, known.name
+    for name in known.inside.split(".") if known.inside else ():
+        if not hasattr(module, name):
+            return
+        module = getattr(module, name)
+        own, prefix = module.__name__, f"{prefix}.{name}"
     namespace = vars(module)
     for name, value in list(namespace.items()):
         if isinstance(value, _FUNCTION):
             policy = known.special.get(name, known.functions)
-            if policy is not PASS and name not in known.passing and value.__module__ == known.name:
-                _patch(core, value, module, name, f"{known.name}.{name}", policy)
+            if policy is not PASS and name not in known.passing and value.__module__ == own:
+                _patch(core, value, module, name, f"{prefix}.{name}", policy)
         elif isinstance(value, type):
             _know(core, value)
     for kind in known.types:
         found = kind.name(module) if callable(kind.name) else namespace.get(kind.name)
         if found is not None:
-            _apply_type(core, kind, found, known.name)
+            _apply_type(core, kind, found, prefix)
 
 
 def _know(core: "Core", kind: type) -> None:

@@ -1,0 +1,78 @@
+/* Which functions of the C library reach outside, and how their arguments are read. */
+#include "foreign.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WAITS_READ (FOREIGN_INT | FOREIGN_WAITS_READ)
+#define WAITS_WRITE (FOREIGN_INT | FOREIGN_WAITS_WRITE)
+#define NEW_FD (FOREIGN_INT | FOREIGN_FD)
+#define LOCAL FOREIGN_LOCAL
+
+/* Sorted by name. */
+const foreign_description foreign_descriptions[] = {
+    {"PyThread_get_thread_ident", "", 0}, {"PyThread_get_thread_native_id", "", 0},
+    {"_ZNSt13random_device9_M_getvalEv", "p", FOREIGN_INT}, {"__fxstat", "iiS", FOREIGN_INT},
+    {"__fxstat64", "iiS", FOREIGN_INT}, {"__lxstat", "isS", FOREIGN_INT}, {"__lxstat64", "isS", FOREIGN_INT},
+    {"__xstat", "isS", FOREIGN_INT}, {"__xstat64", "isS", FOREIGN_INT},
+    {"accept", "ial", NEW_FD | FOREIGN_WAITS_READ}, {"accept4", "iali", NEW_FD | FOREIGN_WAITS_READ},
+    {"access", "si", FOREIGN_INT}, {"arc4random", "", FOREIGN_INT}, {"arc4random_buf", "ni", 0},
+    {"arc4random_uniform", "i", FOREIGN_INT}, {"bind", "ipi", FOREIGN_INT}, {"chmod", "si", FOREIGN_INT},
+    {"chown", "sii", FOREIGN_INT}, {"clock", "", 0}, {"clock_getres", "it", FOREIGN_INT},
+    {"clock_gettime", "it", FOREIGN_INT}, {"clock_nanosleep", "iipp", FOREIGN_INT | FOREIGN_WAITS},
+    {"connect", "ipi", FOREIGN_INT | FOREIGN_WAITS}, {"dlsym", "ps", 0}, {"dup", "i", NEW_FD},
+    {"epoll_create", "i", NEW_FD}, {"epoll_create1", "i", NEW_FD}, {"epoll_ctl", "iiip", FOREIGN_INT},
+    {"epoll_pwait", "iEiip", FOREIGN_INT | FOREIGN_WAITS}, {"epoll_wait", "iEii", FOREIGN_INT | FOREIGN_WAITS},
+    {"eventfd", "ii", NEW_FD}, {"faccessat", "isii", FOREIGN_INT}, {"fallocate", "iiii", FOREIGN_INT | LOCAL},
+    {"fallocate64", "iiii", FOREIGN_INT | LOCAL}, {"fchmod", "ii", FOREIGN_INT}, {"fchown", "iii", FOREIGN_INT},
+    {"fcntl", "iip", FOREIGN_INT | LOCAL}, {"fcntl64", "iip", FOREIGN_INT | LOCAL}, {"fdatasync", "i", FOREIGN_INT},
+    {"fdopen", "is", 0}, {"fopen", "ss", 0}, {"fopen64", "ss", 0}, {"freeaddrinfo", "p", 0},
+    {"fstat", "iS", FOREIGN_INT}, {"fstat64", "iS", FOREIGN_INT}, {"fstatat", "isSi", FOREIGN_INT},
+    {"fstatat64", "isSi", FOREIGN_INT}, {"fsync", "i", FOREIGN_INT}, {"ftruncate", "ii", FOREIGN_INT | LOCAL},
+    {"ftruncate64", "ii", FOREIGN_INT | LOCAL}, {"futimens", "ip", FOREIGN_INT}, {"get_nprocs", "", FOREIGN_INT},
+    {"get_nprocs_conf", "", FOREIGN_INT}, {"getaddrinfo", "sspp", FOREIGN_INT | FOREIGN_WAITS}, {"getauxval", "i", 0},
+    {"getcwd", "pi", 0}, {"getegid", "", FOREIGN_INT}, {"getentropy", "ni", FOREIGN_INT},
+    {"geteuid", "", FOREIGN_INT}, {"getgid", "", FOREIGN_INT}, {"gethostname", "ni", FOREIGN_INT},
+    {"getpeername", "ial", FOREIGN_INT}, {"getpid", "", FOREIGN_INT}, {"getppid", "", FOREIGN_INT},
+    {"getrandom", "oii", 0}, {"getrusage", "ir", FOREIGN_INT}, {"getsockname", "ial", FOREIGN_INT},
+    {"getsockopt", "iiial", FOREIGN_INT}, {"gettid", "", FOREIGN_INT}, {"gettimeofday", "Tp", FOREIGN_INT},
+    {"getuid", "", FOREIGN_INT}, {"ioctl", "iip", FOREIGN_INT}, {"link", "ss", FOREIGN_INT},
+    {"listen", "ii", FOREIGN_INT}, {"lseek", "iii", LOCAL}, {"lseek64", "iii", LOCAL}, {"lstat", "sS", FOREIGN_INT},
+    {"lstat64", "sS", FOREIGN_INT}, {"mkdir", "si", FOREIGN_INT}, {"mkstemp", "p", NEW_FD},
+    {"mkstemp64", "p", NEW_FD}, {"nanosleep", "pt", FOREIGN_INT | FOREIGN_WAITS}, {"open", "sii", NEW_FD},
+    {"open64", "sii", NEW_FD}, {"openat", "isii", NEW_FD}, {"openat64", "isii", NEW_FD}, {"pipe", "2", FOREIGN_INT},
+    {"pipe2", "2i", FOREIGN_INT}, {"poll", "Pii", FOREIGN_INT | FOREIGN_WAITS},
+    {"posix_fallocate", "iii", FOREIGN_INT | LOCAL}, {"posix_fallocate64", "iii", FOREIGN_INT | LOCAL},
+    {"ppoll", "Pipp", FOREIGN_INT | FOREIGN_WAITS}, {"pread", "ioii", LOCAL}, {"pread64", "ioii", LOCAL},
+    {"preadv", "ivii", LOCAL}, {"preadv64", "ivii", LOCAL}, {"pselect", "ifffpp", FOREIGN_INT | FOREIGN_WAITS},
+    {"pthread_create", "pppp", FOREIGN_INT}, {"pwrite", "ibii", LOCAL}, {"pwrite64", "ibii", LOCAL},
+    {"read", "ioi", LOCAL | FOREIGN_WAITS_READ}, {"readlink", "soi", 0}, {"readv", "ivi", LOCAL | FOREIGN_WAITS_READ},
+    {"realpath", "sp", 0}, {"recv", "ioii", FOREIGN_WAITS_READ}, {"recvfrom", "ioiial", FOREIGN_WAITS_READ},
+    {"recvmsg", "iMi", FOREIGN_WAITS_READ}, {"remove", "s", FOREIGN_INT}, {"rename", "ss", FOREIGN_INT},
+    {"rmdir", "s", FOREIGN_INT}, {"sched_getaffinity", "iiq", FOREIGN_INT},
+    {"select", "ifffT", FOREIGN_INT | FOREIGN_WAITS}, {"send", "ibii", FOREIGN_WAITS_WRITE},
+    {"sendmsg", "imi", FOREIGN_WAITS_WRITE}, {"sendto", "ibiipi", FOREIGN_WAITS_WRITE},
+    {"setsockopt", "iiipi", FOREIGN_INT}, {"shutdown", "ii", FOREIGN_INT},
+    {"sleep", "i", FOREIGN_INT | FOREIGN_WAITS}, {"socket", "iii", NEW_FD}, {"socketpair", "iii2", FOREIGN_INT},
+    {"stat", "sS", FOREIGN_INT}, {"stat64", "sS", FOREIGN_INT}, {"statx", "isiix", FOREIGN_INT},
+    {"symlink", "ss", FOREIGN_INT}, {"syscall", "i", 0}, {"sysconf", "i", 0}, {"time", "8", 0},
+    {"timerfd_create", "ii", NEW_FD}, {"timerfd_settime", "iipp", FOREIGN_INT}, {"truncate", "si", FOREIGN_INT},
+    {"uname", "U", FOREIGN_INT}, {"unlink", "s", FOREIGN_INT}, {"unlinkat", "isi", FOREIGN_INT},
+    {"usleep", "i", FOREIGN_INT | FOREIGN_WAITS}, {"utime", "sp", FOREIGN_INT}, {"utimensat", "ispi", FOREIGN_INT},
+    {"utimes", "sp", FOREIGN_INT}, {"write", "ibi", LOCAL | FOREIGN_WAITS_WRITE},
+    {"writev", "iwi", LOCAL | FOREIGN_WAITS_WRITE},
+};
+
+_Static_assert(sizeof foreign_descriptions / sizeof *foreign_descriptions <= FOREIGN_MOST, "each has its landing");
+const unsigned foreign_count = sizeof foreign_descriptions / sizeof *foreign_descriptions;
+
+static int by_name(const void *name, const void *description)
+{
+    return strcmp(name, ((const foreign_description *)description)->name);
+}
+
+int foreign_find(const char *name)
+{
+    const foreign_description *found = bsearch(name, foreign_descriptions, foreign_count, sizeof *found, by_name);
+    return found ? (int)(found - foreign_descriptions) : -1;
+}
