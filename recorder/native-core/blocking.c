@@ -9,8 +9,8 @@
 /* A descriptor that is ready will not block: the turn need not change hands for it. */
 static bool may_block(const boundary_entry *entry, const boundary_call *call)
 {
-    if (entry->blocking == BLOCKS_ALWAYS)
-        return true;
+    if (entry->blocking == BLOCKS_ALWAYS || entry->blocking == BLOCKS_NOT_SIGNALS)
+        return entry->blocking == BLOCKS_ALWAYS;
     int fd = -1;
     if (entry->blocking == BLOCKS_SELF_READ || entry->blocking == BLOCKS_SELF_WRITE)
         fd = *(int *)((char *)call->self + sizeof(PyObject)); /* FileIO and socket begin with it */

@@ -2,6 +2,7 @@
 #include "errors.h"
 #include "forks.h"
 #include "hidden.h"
+#include "signals.h"
 #include "threads.h"
 #include "trampolines.h"
 
@@ -20,9 +21,14 @@ PyObject *trampoline_land(unsigned index, PyObject *self, PyObject *const *args,
 
 static PyObject *cross(boundary_entry *entry, const boundary_call *call)
 {
-    if (core_mode != MODE_RECORD)
-        return replay_call(entry, call);
-    return entry->policy == POLICY_FORK ? forks_record(entry, call) : record_call(entry, call);
+    if (signals_before_call(entry, call) < 0)
+        return NULL;
+    PyObject *result = core_mode != MODE_RECORD        ? replay_call(entry, call)
+                       : entry->policy == POLICY_FORK ? forks_record(entry, call)
+                                                      : record_call(entry, call);
+    if (signals_after_call(entry, call, result) < 0)
+        Py_CLEAR(result);
+    return result;
 }
 
 /* --- what may stand between a call and the crossing ---------------------------------------------- */
@@ -704,6 +710,7 @@ int boundary_register(PyObject *module)
         {"ADAPT", POLICY_ADAPT}, {"SOURCE", POLICY_SOURCE}, {"HOOK", POLICY_HOOK}, {"THREAD", POLICY_THREAD}, {"FORK", POLICY_FORK}, {"EXIT", POLICY_EXIT},
         {"BLOCKS_ALWAYS", BLOCKS_ALWAYS}, {"BLOCKS_READ", BLOCKS_READ}, {"BLOCKS_WRITE", BLOCKS_WRITE},
         {"BLOCKS_SELF_READ", BLOCKS_SELF_READ}, {"BLOCKS_SELF_WRITE", BLOCKS_SELF_WRITE},
+        {"BLOCKS_NOT_SIGNALS", BLOCKS_NOT_SIGNALS},
     };
     for (size_t i = 0; i < sizeof policies / sizeof *policies; i++)
         if (PyModule_AddIntConstant(module, policies[i].name, policies[i].value) < 0)

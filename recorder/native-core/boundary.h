@@ -31,6 +31,7 @@ enum boundary_blocking {
     BLOCKS_ALWAYS,
     BLOCKS_READ, BLOCKS_WRITE,            /* unless the descriptor that is its first argument is ready */
     BLOCKS_SELF_READ, BLOCKS_SELF_WRITE,  /* unless the descriptor of self, a FileIO or socket, is ready */
+    BLOCKS_NOT_SIGNALS,                   /* does not wait, but may send a signal to this process */
 };
 
 typedef struct boundary_entry boundary_entry;

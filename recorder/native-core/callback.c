@@ -4,6 +4,7 @@
 #include "hidden.h"
 #include "frames.h"
 #include "replay.h"
+#include "signals.h"
 #include "threads.h"
 #include "turn.h"
 
@@ -237,6 +238,11 @@ PyObject *callback_record(int64_t target, callback_run run, PyObject *self, PyOb
     return result;
 }
 
+bool callback_is_open(void)
+{
+    return current && !current->entry->is_python;
+}
+
 static PyObject *find_codec(PyObject *Py_UNUSED(none), PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
     return entering_find_codec(PyTuple_GET_ITEM(args, 0));
@@ -362,6 +368,8 @@ static PyObject *call_target(callback_scope *scope, PyObject *object, PyObject *
         return entering_warn(args);
     if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_CODEC)
         return find_codec(NULL, args, NULL);
+    if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_SIGNAL)
+        return signals_call_back(NULL, args, NULL);
     if (PyLong_CheckExact(object))
         return numbered_replay(object, args, kwargs);
     if (name == Py_None)

@@ -54,6 +54,9 @@ void callback_done(callback_scope *scope);
 typedef PyObject *(*callback_run)(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *callback_record(int64_t target, callback_run run, PyObject *self, PyObject *args, PyObject *kwargs);
 
+/* Does an original run on this thread, which may call back? */
+bool callback_is_open(void);
+
 /* In replay: the callback with a number. */
 PyObject *numbered_replay(PyObject *target, PyObject *args, PyObject *kwargs);
 

@@ -1,6 +1,9 @@
 #include "count.h"
 #include "contexts.h"
+#include "errors.h"
+#include "frames.h"
 #include "opcode_events.h"
+#include "signals.h"
 #include "ticks.h"
 #include "tracer.h"
 #include "turn.h"
@@ -16,7 +19,8 @@
 
 int count_is_on;
 
-static int64_t counted;
+static bool events_are_on, watching;
+static int64_t counted, step;         /* step: what an event adds, 0 while nothing is counted */
 static int64_t wake_at = INT64_MAX;   /* leave the fast path at this count */
 static uint64_t slice_began;
 static uint64_t chaos_state;                 /* 0: no chaos */
@@ -86,19 +90,31 @@ void count_set_chaos(uint64_t seed)
 
 void count_expect(int64_t count)
 {
-    wake_at = count < 0 ? INT64_MAX : count;
+    wake_at = watching ? INT64_MIN : count < 0 ? INT64_MAX : count;
 }
 
-static void __attribute__((noinline)) look_closer(void)
+void count_wake(void)
 {
-    if (core_mode == MODE_REPLAY) {
-        context_preempt(counted);
-        return;
-    }
-    if (core_mode != MODE_RECORD) {
-        wake_at = INT64_MAX;
-        return;
-    }
+    wake_at = INT64_MIN;
+}
+
+/* Out of an event, back into the program: what a signal handler runs is traced and counted. */
+static int run_signals(int (*run)(void))
+{
+    PyThreadState *thread = PyThreadState_Get();
+    PyThreadState_LeaveTracing(thread);
+    int failed = run();
+    PyThreadState_EnterTracing(thread);
+    return failed;
+}
+
+static int at_event(void)
+{
+    return signals_at_event(count_is_on ? counted : -1);
+}
+
+static void preempt(void)
+{
     next_look();
     if (!turn_is_wanted())
         return;
@@ -110,10 +126,26 @@ static void __attribute__((noinline)) look_closer(void)
     next_look();
 }
 
-static inline void count_event(void)
+/* 0, or -1 with the exception that a signal handler raised. Not more than one thing happens at an event: what a
+ * handler runs is counted too, so the count would not say which came first. */
+static int __attribute__((noinline)) look_closer(void)
 {
-    if (!core_hidden && ++counted >= wake_at)
-        look_closer();
+    if (core_mode == MODE_OFF)
+        wake_at = INT64_MAX;
+    else if (signals_are_due(counted))
+        return run_signals(at_event);
+    else if (core_mode == MODE_REPLAY && !watching)
+        context_preempt(counted);
+    else if (core_mode == MODE_RECORD && count_is_on)
+        preempt();
+    return 0;
+}
+
+static inline int count_event(void)
+{
+    if (core_hidden || (counted += step) < wake_at)
+        return 0;
+    return look_closer();
 }
 
 #if PY_VERSION_HEX >= 0x030C0000
@@ -123,12 +155,56 @@ typedef struct {
     vectorcallfunc call;
 } counter;
 
-static PyObject *on_event(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
+/* sys.monitoring's events, by their numbers in every version that has them. */
+#define PY_START_EVENT (1 << 0)
+#define INSTRUCTION_EVENT (1 << 6)
+#define JUMP_EVENT (1 << 7)
+
+static int tool = -1;
+static PyObject *raised; /* by a signal handler at a jump: the next instruction raises it; owned */
+
+static int set_events(int events)
+{
+    PyObject *monitoring = PySys_GetObject("monitoring");
+    core_hide();
+    PyObject *done = monitoring ? PyObject_CallMethod(monitoring, "set_events", "ii", tool, events) : NULL;
+    core_show();
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
                           PyObject *Py_UNUSED(names))
 {
-    if (count_is_on)
-        count_event();
+    if (events_are_on && count_event() < 0)
+        return NULL;
     Py_RETURN_NONE;
+}
+
+/* CPython 3.12 and 3.13 lose their way when this callback raises: next_instr is NULL where the macro INSTRUMENTED_JUMP
+ * reckons with it. So the instruction jumped to raises it. */
+static PyObject *on_jump(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
+                         PyObject *Py_UNUSED(names))
+{
+    if (events_are_on && count_event() < 0) {
+        raised = error_take();
+        if (set_events(PY_START_EVENT | JUMP_EVENT | INSTRUCTION_EVENT) < 0)
+            PyErr_WriteUnraisable(raised);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *on_instruction(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
+                                PyObject *Py_UNUSED(names))
+{
+    if (!raised || core_hidden)
+        Py_RETURN_NONE;
+    PyObject *error = raised;
+    raised = NULL;
+    if (set_events(events_are_on ? PY_START_EVENT | JUMP_EVENT : 0) < 0)
+        PyErr_WriteUnraisable(error);
+    error_put_back(error);
+    return NULL;
 }
 
 static PyTypeObject counter_type = {
@@ -139,12 +215,6 @@ static PyTypeObject counter_type = {
     .tp_vectorcall_offset = offsetof(counter, call),
     .tp_call = PyVectorcall_Call,
 };
-
-/* sys.monitoring's events, by their numbers in every version that has them. */
-#define PY_START_EVENT (1 << 0)
-#define JUMP_EVENT (1 << 7)
-
-static int tool = -1;
 
 static int take_tool(PyObject *monitoring)
 {
@@ -164,12 +234,13 @@ static int register_counter(PyObject *monitoring)
 {
     if (PyType_Ready(&counter_type) < 0 || (tool = take_tool(monitoring)) < 0)
         return -1;
-    static const int events[] = {PY_START_EVENT, JUMP_EVENT};
+    static const int events[] = {PY_START_EVENT, JUMP_EVENT, INSTRUCTION_EVENT};
+    static const vectorcallfunc callbacks[] = {on_start, on_jump, on_instruction};
     for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
         counter *c = PyObject_New(counter, &counter_type);
         if (!c)
             return -1;
-        c->call = on_event;
+        c->call = callbacks[i];
         PyObject *done = PyObject_CallMethod(monitoring, "register_callback", "iiN", tool, events[i], c);
         Py_XDECREF(done);
         if (!done)
@@ -185,9 +256,7 @@ static int switch_events(int on)
         return -1;
     if (on)
         opcode_events_keep();
-    PyObject *done = PyObject_CallMethod(monitoring, "set_events", "ii", tool, on ? PY_START_EVENT | JUMP_EVENT : 0);
-    Py_XDECREF(done);
-    return done ? 0 : -1;
+    return set_events((on ? PY_START_EVENT | JUMP_EVENT : 0) | (raised ? INSTRUCTION_EVENT : 0));
 }
 
 void count_thread_begins(void)
@@ -195,18 +264,29 @@ void count_thread_begins(void)
     slice_began = clock_ns();
 }
 
-void count_line(void)
+void count_frame(PyFrameObject *Py_UNUSED(f))
 {
+}
+
+int count_line(PyFrameObject *Py_UNUSED(f))
+{
+    return 0;
+}
+
+int count_opcode(void)
+{
+    return 0;
 }
 
 #else
 
 static int on_trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
 {
-    if (what == PyTrace_LINE && count_is_on)
-        count_event();
+    if (events_are_on && (what == PyTrace_LINE || what == PyTrace_OPCODE) &&
+        (what == PyTrace_LINE ? count_event() : count_opcode()) < 0)
+        return -1;
     int result = tracer_call_theirs(object, frame, what, arg);
-    if (what == PyTrace_LINE && !count_is_on)
+    if (what == PyTrace_LINE && !events_are_on)
         tracer_set(NULL); /* this thread is alone again */
     return result;
 }
@@ -228,26 +308,58 @@ void count_thread_begins(void)
         ticks_start();
 }
 
-void count_line(void)
+void count_frame(PyFrameObject *f)
 {
-    if (count_is_on)
-        count_event();
+    if (f && frames_loops_in_place(frames_current()))
+        frames_trace_opcodes(f);
+}
+
+int count_line(PyFrameObject *f)
+{
+    if (!events_are_on)
+        return 0;
+    if (signals_are_in_loop())
+        frames_trace_opcodes(f);
+    return count_event();
+}
+
+int count_opcode(void)
+{
+    if (core_hidden || !events_are_on || !frames_loops_in_place(frames_current()) || !signals_are_in_loop())
+        return 0;
+    return run_signals(signals_at_loop);
 }
 
 #endif
 
-int count_for(unsigned alive)
+static int switch_to(bool on)
 {
-    int on = alive > 1;
-    if (on == count_is_on)
+    if (on == events_are_on)
         return 0;
     core_hide();
     int failed = switch_events(on);
     core_show();
-    count_is_on = on;
-    if (on && core_mode == MODE_RECORD) {
+    events_are_on = on;
+    return failed;
+}
+
+int count_because(enum count_reason reason, bool on)
+{
+    int before = count_is_on;
+    count_is_on = on ? count_is_on | (int)reason : count_is_on & ~(int)reason;
+    step = count_is_on != 0;
+    int failed = switch_to(count_is_on || watching);
+    if (count_is_on && !before && core_mode == MODE_RECORD) {
         slice_began = clock_ns();
         next_look();
     }
     return failed;
+}
+
+int count_watch(bool on)
+{
+    watching = on;
+    if (core_mode == MODE_RECORD)
+        wake_at = on ? INT64_MIN : count_is_on ? counted : INT64_MAX;
+    return switch_to(count_is_on || watching);
 }

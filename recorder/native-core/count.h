@@ -1,5 +1,6 @@
-/* Counting where a running thread can be preempted: function entries and backward jumps (3.12 and later), lines
- * (3.11). On only while more than one thread is alive; recording and replay count the same events. */
+/* Counting the places at which a running thread can be preempted or a signal handler be run: function entries and
+ * backward jumps (3.12 and later), lines (3.11). On only while more than one thread is alive, and once the program has
+ * signal handlers; recording and replay count the same events. */
 #ifndef RETROSCOPE_COUNT_H
 #define RETROSCOPE_COUNT_H
 
@@ -7,17 +8,33 @@
 
 #include <stdbool.h>
 
-/* On when `alive` threads are more than one. Called by the thread that starts another, and by one that ends. */
-int count_for(unsigned alive);
+enum count_reason {
+    COUNT_THREADS = 1,  /* more than one thread is alive */
+    COUNT_HANDLERS = 2, /* the program has installed a signal handler */
+};
+
+/* Counts as long as there is a reason. Called by the thread that changes it: 0, or -1 with an exception set. */
+int count_because(enum count_reason reason, bool on);
+
+/* Every event comes to signals.h, counted or not: a signal waits for one, or (in replay) its place is sought. */
+int count_watch(bool on);
+
+/* Recording: the next event is looked at, for a signal waits. */
+void count_wake(void);
 
 /* The calling thread begins: it counts too. */
 void count_thread_begins(void);
 
-/* Replay: the count at which the running thread was preempted, -1: it was not. */
+/* Replay: the next count at which something was recorded, -1: there is none. */
 void count_expect(int64_t count);
 
-/* Replay on 3.11: a line event of the tick handler. */
-void count_line(void);
+/* Recording: a signal came while this frame ran. Should it be in a loop that makes no events (3.11), it makes some now. */
+void count_frame(PyFrameObject *f);
+
+/* Replay on 3.11: a line event of the tick handler, or an opcode event. -1 with the exception that a signal handler
+ * raised. */
+int count_line(PyFrameObject *f);
+int count_opcode(void);
 
 /* From now on preemptions are drawn at random instead of by time. */
 void count_set_chaos(uint64_t seed);
@@ -28,6 +45,7 @@ bool count_chaos_strikes(void);
 /* Counted events so far. */
 int64_t count_so_far(void);
 
+/* Events are counted: not 0 while there is a reason. */
 extern int count_is_on;
 
 #endif

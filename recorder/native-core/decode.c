@@ -1,10 +1,8 @@
 #include "decode.h"
 #include "after_record.h"
-#include "contexts.h"
-#include "count.h"
 #include "handle.h"
 #include "reference.h"
-#include "turn.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <string.h>
@@ -66,16 +64,26 @@ unsigned stream_next_flags(void)
     return found == 1 ? r.flags : ~0u;
 }
 
+/* What a person should know is nothing to the program: it must not hide what comes next. */
+static void skip_notes(void)
+{
+    record_view r;
+    while (view(stream_at, &r) == 1 && ((r.kind == KIND_NOTE && !(r.flags & FLAG_LOST)) || r.kind == KIND_CLOCK)) {
+        stream_at = r.payload + r.size;
+        stream_inputs++;
+    }
+}
+
 void stream_take(void)
 {
     uint32_t size;
     memcpy(&size, stream_at + 8, 4);
     stream_at += RECORD_HEADER_BYTES + size;
     stream_inputs++;
+    skip_notes();
     if (stream_at == stream_end)
         after_record_begins();
-    if (turn_is_shared)
-        count_expect(context_next_preemption());
+    signals_look_ahead();
 }
 
 void decode_set_unpickler(PyObject *loads)

@@ -9,6 +9,7 @@
 #include "locks.h"
 #include "replay.h"
 #include "shared_memory.h"
+#include "signals.h"
 #include "threads.h"
 #include "turn.h"
 
@@ -75,6 +76,7 @@ static void after_fork_in_child(void)
         return;
     bool ours = is_ours();
     turn_forked();
+    signals_forked();
     if (!ours) {
         stop_recording();
         return;
@@ -151,7 +153,7 @@ static void become_the_child(void)
     PyInterpreterState *interpreter = PyInterpreterState_Get();
     stream_take();
     turn_is_shared = 0;
-    count_expect(-1);
+    signals_forked();
     threads_forked();
     PyObject *hooks = interpreter->before_forkers;
     interpreter->before_forkers = NULL;

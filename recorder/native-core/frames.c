@@ -4,6 +4,10 @@
 
 #include <internal/pycore_frame.h>
 #include <internal/pycore_interp.h>
+#if PY_VERSION_HEX < 0x030C0000
+#define NEED_OPCODE_TABLES
+#include <internal/pycore_opcode.h>
+#endif
 #include <opcode.h>
 
 #if PY_VERSION_HEX >= 0x030E0000 || PY_VERSION_HEX < 0x030B0000
@@ -234,3 +238,54 @@ uint32_t frames_depth(const frame *f, uint64_t tick)
     }
     return depth;
 }
+
+/* --- what a frame holds ------------------------------------------------------------------------------- */
+
+bool frames_hold(const frame *f, const void *address)
+{
+    if (!f || !is_shown(f))
+        return false;
+    PyCodeObject *code = frames_code(f);
+    const PyObject *const *first = (const PyObject *const *)f->localsplus;
+    const PyObject *const *end = first + code->co_nlocalsplus + code->co_stacksize;
+    return (const PyObject *const *)address >= first && (const PyObject *const *)address <= end;
+}
+
+uint64_t frames_place(const frame *f)
+{
+    PyCodeObject *code = frames_code(f);
+    uint64_t name = (uint64_t)PyObject_Hash(code->co_qualname) ^ (uint64_t)PyObject_Hash(code->co_filename) * 31;
+    return (name * 1000003 + (uint64_t)code->co_firstlineno) * 1000003 + (uint64_t)instruction_index(f);
+}
+
+PyObject *const *frames_variables(const frame *f, bool with_stack, Py_ssize_t *n)
+{
+    *n = frames_code(f)->co_nlocalsplus;
+    if (with_stack && f->stacktop > *n)
+        *n = f->stacktop;
+    return f->localsplus;
+}
+
+PyObject *frames_globals(const frame *f)
+{
+    return f->f_globals;
+}
+
+const frame *frames_of_generator(PyObject *object)
+{
+    const PyGenObject *generator = (const PyGenObject *)object;
+    return generator->gi_frame_state < FRAME_EXECUTING ? (const frame *)generator->gi_iframe : NULL;
+}
+
+#if PY_VERSION_HEX < 0x030C0000
+bool frames_loops_in_place(const frame *f)
+{
+    _Py_CODEUNIT at = *instruction(f);
+    return _PyOpcode_Deopt[_Py_OPCODE(at)] == JUMP_BACKWARD && _Py_OPARG(at) == 1;
+}
+
+void frames_trace_opcodes(PyFrameObject *f)
+{
+    f->f_trace_opcodes = 1;
+}
+#endif

@@ -70,6 +70,23 @@ frame_entry frames_entry(const frame *entered);
 const frame *frames_top(PyThreadState *thread);
 void frames_set_top(PyThreadState *thread, const frame *f);
 
+/* Is `address` among the variables of `f`, or on its stack of values? Arguments that bytecode passes are. */
+bool frames_hold(const frame *f, const void *address);
+
+/* What tells where a frame stands: its code, by what it is called, and the instruction. */
+uint64_t frames_place(const frame *f);
+
+/* The variables of `f`, NULL where one is unbound; with its stack of values if that is known. Borrowed. */
+PyObject *const *frames_variables(const frame *f, bool with_stack, Py_ssize_t *n);
+PyObject *frames_globals(const frame *f); /* borrowed */
+
+/* The frame of a suspended generator or coroutine, NULL when it is over or runs. */
+const frame *frames_of_generator(PyObject *generator);
+
+/* 3.11 only, where such a loop makes no line events: is the frame's instruction one that jumps to itself? */
+bool frames_loops_in_place(const frame *f);
+void frames_trace_opcodes(PyFrameObject *f); /* an "opcode" event from now on for each instruction */
+
 /* Lets the running thread recurse deeper than the program may: an evaluation at the program's recursion limit
  * needs room. */
 void frames_give_room(void);

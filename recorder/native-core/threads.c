@@ -7,6 +7,7 @@
 #include "errors.h"
 #include "locks.h"
 #include "replay.h"
+#include "signals.h"
 #include "thread_records.h"
 #include "turn.h"
 
@@ -97,7 +98,7 @@ static void clean_up(thread *t)
     t->over = true;
     if (core_mode == MODE_RECORD)
         turn_wake(t);
-    if (count_for(--alive) < 0)
+    if (count_because(COUNT_THREADS, --alive > 1) < 0)
         PyErr_Clear();
     if (!t->handle)
         thread_forget(t);
@@ -165,7 +166,7 @@ static void one_more(void)
     if (core_mode == MODE_RECORD && !turn_is_shared)
         turn_share();
     turn_is_shared = 1;
-    if (count_for(++alive) < 0)
+    if (count_because(COUNT_THREADS, ++alive > 1) < 0)
         PyErr_WriteUnraisable(NULL);
 }
 
@@ -312,6 +313,9 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call)
     case HANDLE_IDENT: return handle_ident(entry, call);
     case HANDLE_SET_DONE: return handle_set_done(entry, call);
     case HANDLE_SHUTDOWN: return handle_shutdown(entry, call);
+    case SIGNAL_INSTALL: return signal_install(entry, call);
+    case SIGNAL_GET: return signal_get(entry, call);
+    case SIGNAL_INTERRUPT_MAIN: return signal_interrupt_main(entry, call);
     default:
         PyErr_SetString(PyExc_SystemError, "unknown thread operation");
         return NULL;
@@ -335,7 +339,7 @@ void threads_forked(void)
 
 int threads_recount(void)
 {
-    return count_for(alive);
+    return count_because(COUNT_THREADS, alive > 1);
 }
 
 static PyObject *set_main_ident(PyObject *Py_UNUSED(module), PyObject *ident)
@@ -372,7 +376,8 @@ int threads_register(PyObject *module)
         {"RLOCK_COUNT", RLOCK_COUNT}, {"QUEUE_GET", QUEUE_GET}, {"QUEUE_PUT", QUEUE_PUT},
         {"IMPORT_ACQUIRE", IMPORT_ACQUIRE}, {"IMPORT_RELEASE", IMPORT_RELEASE}, {"IMPORT_HELD", IMPORT_HELD},
         {"THREAD_COUNT", THREAD_COUNT}, {"HANDLE_JOIN", HANDLE_JOIN}, {"HANDLE_IS_DONE", HANDLE_IS_DONE}, {"HANDLE_IDENT", HANDLE_IDENT},
-        {"HANDLE_SHUTDOWN", HANDLE_SHUTDOWN}, {"HANDLE_SET_DONE", HANDLE_SET_DONE},
+        {"HANDLE_SHUTDOWN", HANDLE_SHUTDOWN}, {"HANDLE_SET_DONE", HANDLE_SET_DONE}, {"SIGNAL_INSTALL", SIGNAL_INSTALL},
+        {"SIGNAL_GET", SIGNAL_GET}, {"SIGNAL_INTERRUPT_MAIN", SIGNAL_INTERRUPT_MAIN},
     };
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (PyModule_AddIntConstant(module, operations[i].name, operations[i].value) < 0)

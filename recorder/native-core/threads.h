@@ -16,6 +16,7 @@ enum thread_operation {
     IMPORT_ACQUIRE, IMPORT_RELEASE, IMPORT_HELD,
     THREAD_COUNT,
     HANDLE_JOIN, HANDLE_IS_DONE, HANDLE_IDENT, HANDLE_SHUTDOWN, HANDLE_SET_DONE,
+    SIGNAL_INSTALL, SIGNAL_GET, SIGNAL_INTERRUPT_MAIN,
 };
 
 /* One call of a callable with POLICY_THREAD; entry->index is the operation. */

@@ -225,7 +225,11 @@ static int on_event(PyObject *object, PyFrameObject *frame_object, int what, PyO
     if (what == PyTrace_LINE) {
         if (!ticks_hidden && ++ticks_now >= wake_at)
             look_closer(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
-        count_line();
+        if (count_line(frame_object) < 0)
+            return -1;
+    } else if (what == PyTrace_OPCODE) {
+        if (count_opcode() < 0)
+            return -1;
     } else if (what == PyTrace_CALL) {
         if (search_starts && !ticks_hidden) {
             const frame *f = frames_current();

@@ -3,9 +3,12 @@
 #include "control.h"
 #include "count.h"
 #include "encode.h"
+#include "signals.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +33,8 @@ typedef struct waiter {
     uint32_t lost;            /* the thread that the turn was taken from */
     unsigned asleep;          /* looks that found the holder asleep */
     uint64_t seen;            /* what had happened at the last look */
-    pthread_cond_t wake;
+    PyThreadState *state;
+    sem_t wake;
 } waiter;
 
 typedef struct {
@@ -122,22 +126,43 @@ static void pass_on(void)
     holder = w->number;
     holder_task = w->task;
     w->woken = true;
-    pthread_cond_signal(&w->wake);
+    sem_post(&w->wake);
 }
 
+/* Lets the GIL go. */
 static void make_waiter(waiter *w, const void *key)
 {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
+    sem_init(&w->wake, 0, 0);
     w->key = key;
     w->failures = w->asleep = w->lost = 0;
     w->woken = w->queued = false;
     w->seen = 0;
     w->number = me;
     w->task = task();
+    w->state = PyEval_SaveThread();
+}
+
+/* Takes the GIL again. */
+static void drop_waiter(waiter *w)
+{
+    sem_destroy(&w->wake);
+    PyEval_RestoreThread(w->state);
+}
+
+/* With the mutex, which others may have meanwhile: sleeps until it is woken or `limit` has passed, 0 or an error number.
+ * The main thread takes note of the signals that interrupt it: CPython's other threads would be busy with them
+ * until then (3.11 does not even get past the next function entry), and would never hand over the turn. */
+static int doze(waiter *w, const struct timespec *limit)
+{
+    pthread_mutex_unlock(&mutex);
+    int failed = sem_clockwait(&w->wake, CLOCK_MONOTONIC, limit) < 0 ? errno : 0;
+    if (failed == EINTR && signals_are_mine()) {
+        PyEval_RestoreThread(w->state);
+        signals_take_note();
+        w->state = PyEval_SaveThread();
+    }
+    pthread_mutex_lock(&mutex);
+    return failed;
 }
 
 /* --- a holder that sleeps ------------------------------------------------------------------------------- */
@@ -214,8 +239,7 @@ static void queue_for_turn(waiter *w)
     }
     while (!w->woken) {
         struct timespec limit = moment(now() + LOOK_AT_HOLDER);
-        pthread_cond_timedwait(&w->wake, &mutex, &limit);
-        if (!w->woken && holder_is_lost(w)) {
+        if (doze(w, &limit) == ETIMEDOUT && !w->woken && holder_is_lost(w)) {
             take_out(&ready, w);
             atomic_fetch_sub(&wanted, 1);
             w->lost = holder;
@@ -275,13 +299,11 @@ void turn_take(void)
         pthread_mutex_unlock(&mutex);
     } else {
         pthread_mutex_unlock(&mutex);
-        PyThreadState *state = PyEval_SaveThread();
         make_waiter(&w, NULL);
         pthread_mutex_lock(&mutex);
         queue_for_turn(&w);
         pthread_mutex_unlock(&mutex);
-        pthread_cond_destroy(&w.wake);
-        PyEval_RestoreThread(state);
+        drop_waiter(&w);
         waited = &w;
     }
     note_switch(waited);
@@ -298,16 +320,15 @@ bool turn_wait(const void *key, double deadline, unsigned failures)
     double until = now() + LOOK_AGAIN;
     bool limited = deadline >= 0 && deadline < until;
     struct timespec limit = moment(limited ? deadline : until);
-    PyThreadState *state = PyEval_SaveThread();
     make_waiter(&w, key);
     w.failures = failures;
     pthread_mutex_lock(&mutex);
     block(&w);
     pass_on();
     int failed = 0;
-    while (w.key && !failed)
-        failed = pthread_cond_timedwait(&w.wake, &mutex, &limit);
-    bool late = w.key && limited;
+    while (w.key && (!failed || (failed == EINTR && !signals_are_mine())))
+        failed = doze(&w, &limit);
+    bool late = w.key && limited && failed == ETIMEDOUT;
     if (w.key) {
         unblock(&w);
         queue_for_turn(&w);
@@ -316,8 +337,7 @@ bool turn_wait(const void *key, double deadline, unsigned failures)
         queue_for_turn(&w);
     }
     pthread_mutex_unlock(&mutex);
-    pthread_cond_destroy(&w.wake);
-    PyEval_RestoreThread(state);
+    drop_waiter(&w);
     note_switch(&w);
     return !late;
 }

@@ -3,6 +3,7 @@
 #include "count.h"
 #include "digest.h"
 #include "replay.h"
+#include "signals.h"
 #include "turn.h"
 
 #include <string.h>
@@ -39,8 +40,12 @@ static int record_wait(const waiting *w, int (*attempt)(boundary_entry *, const 
 {
     double deadline = w->timeout < 0 ? -1 : now() + w->timeout;
     for (unsigned failures = 0;; failures++) {
+        int handled = signals_in_wait();
+        int done = handled > 0 ? attempt(w->entry, w->call) : handled;
+        if (done)
+            return done;
         bool in_time = turn_wait(w->key, deadline, failures);
-        int done = attempt(w->entry, w->call);
+        done = attempt(w->entry, w->call);
         if (done)
             return done;
         if (!in_time) {
@@ -53,13 +58,19 @@ static int record_wait(const waiting *w, int (*attempt)(boundary_entry *, const 
 static int replay_wait(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *))
 {
     for (;;) {
+        int handled = signals_in_wait();
+        int done = handled > 0 ? attempt(w->entry, w->call) : handled;
+        if (done)
+            return done;
         if (gave_up_is_next(w->entry)) {
             stream_take();
             return 0;
         }
+        if (handled && !context_switch_is_at(SWITCH_BLOCKED))
+            continue;
         context_may_wait(w->entry->name, w->call->self);
         context_switch_as_recorded();
-        int done = attempt(w->entry, w->call);
+        done = attempt(w->entry, w->call);
         if (done)
             return done;
     }

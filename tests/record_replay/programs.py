@@ -31,6 +31,11 @@ def ending(how: str, status: int, same: bool = True, whole: bool = True) -> Prog
     return Program(f"exits-{how}", ("exits.py", how), "exits.py", status, same=same, whole=whole)
 
 
+def interrupted(where: str) -> Program:
+    name = "signals_interrupt"
+    return Program(f"{name}-{where}", (f"{name}.py", where), f"{name}.py", same=False)
+
+
 PROGRAMS = [
     script("addresses", same=False),
     script("calendars", same=False),
@@ -55,6 +60,10 @@ PROGRAMS = [
     script("recursion"),
     script("redirected"),
     script("sockets"),
+    script("signals_busy", same=False),  # where a signal lands differs each time
+    script("signals_loop", same=False),
+    script("signals_waiting"),
+    *(interrupted(where) for where in ("loop", "line", "function", "objects", "sleep", "finally")),
     script("standard_input", stdin=LINES),
     script("subprocesses"),
     script("tracers", same=False),  # the inside of the import system is not shown

@@ -199,6 +199,7 @@ def restore(core: "Core", facts: "Facts", replaying: bool) -> None:
             setattr(sys, name, stream)
             setattr(sys, "__" + name + "__", stream)
         core.collector_assign(False)
+    core.signals_begin(_signal.signal, _signal.default_int_handler, _signal.SIGINT not in facts["ignored"])
     sys.executable = facts["executable"]
     sys.argv[:] = facts["argv"]
     sys.orig_argv[:] = facts["orig_argv"]

@@ -1,7 +1,8 @@
 """Which calls may wait: other threads run meanwhile (DESIGN: the turn).
 
 ALWAYS; READ and WRITE: unless the descriptor that is the first argument is ready; SELF_READ and SELF_WRITE: unless
-the descriptor of self is ready. Everything else keeps the turn.
+the descriptor of self is ready. Everything else keeps the turn. NOT_SIGNALS: keeps it, but may send a signal to this
+very process, whose handler then runs at once.
 """
 
 _CALLS = {
@@ -32,6 +33,10 @@ _CALLS = {
         _socket.socket.recvfrom_into _socket.socket.recvmsg _socket.socket.recvmsg_into
     """,
     "BLOCKS_SELF_WRITE": "_io.FileIO.write _socket.socket.send _socket.socket.sendto",
+    "BLOCKS_NOT_SIGNALS": """
+        posix.kill posix.killpg _signal.raise_signal _signal.pthread_kill _signal.alarm _signal.setitimer
+        _signal.pthread_sigmask _signal.pidfd_send_signal
+    """,
 }
 
 BLOCKING = {name: kind for kind, names in _CALLS.items() for name in names.split()}

@@ -43,6 +43,7 @@ MODULES = [
             "_set_sentinel": thread("THREAD_SENTINEL"),
             "_count": thread("THREAD_COUNT"),
             "_shutdown": thread("HANDLE_SHUTDOWN"),
+            "interrupt_main": thread("SIGNAL_INTERRUPT_MAIN"),
         },
         types=[
             Type("LockType", methods=PASS, special=_LOCK),
