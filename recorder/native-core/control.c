@@ -8,6 +8,7 @@
 #include "decode.h"
 #include "frames.h"
 #include "look.h"
+#include "marked.h"
 #include "message.h"
 #include "probe.h"
 #include "seal.h"
@@ -28,10 +29,11 @@
 int core_looking;
 uint32_t core_thread = 1;
 
-enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_WATCH, OP_CONDITIONS, OP_STREAM, OP_HELLO = 100, OP_STOPPED };
+enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_WATCH, OP_CONDITIONS, OP_STREAM, OP_STACK, OP_MARK,
+       OP_HELLO = 100, OP_STOPPED, OP_FRAMES };
 
 typedef struct {
-    uint32_t op, zero;
+    uint32_t op, argument;
 } message_head;
 
 typedef struct {
@@ -81,7 +83,7 @@ bool control_present(void)
 
 static void send_stopped(enum stop_reason reason, const char *text)
 {
-    search_match matches[SEARCH_KEPT];
+    search_match matches[SEARCH_KEPT + 1];
     stopped_message m = {
         .head = {.op = OP_STOPPED},
         .reason = reason,
@@ -131,6 +133,16 @@ static void fork_looker(int passed)
     close(channel);
     channel = -1;
     look_and_exit(passed, in_program);
+}
+
+/* Answers STACK: the running thread's frames, or what is left of the marked ones. */
+static void send_frames(bool left)
+{
+    static uint64_t frames[MARKED_MOST];
+    message_head head = {.op = OP_FRAMES};
+    size_t n = left ? marked_left(frames) : marked_stack(frames);
+    if (!channel_send(channel, &head, sizeof head, frames, n * sizeof *frames, NULL, 0))
+        _exit(0);
 }
 
 /* When nothing has to be looked at on the way. */
@@ -185,10 +197,15 @@ static bool take_request(enum stop_reason reason, const char *text)
         send_stopped(over ? reason : STOP_LIMIT, over ? text : "");
         return false;
     }
+    if (op == OP_STACK && n == (ssize_t)sizeof(message_head)) {
+        send_frames(((message_head *)(void *)request)->argument);
+        return false;
+    }
     const char *body = request + sizeof(message_head);
     size_t size = n >= (ssize_t)sizeof(message_head) ? (size_t)n - sizeof(message_head) : 0;
     bool understood = (op == OP_BREAKPOINTS && search_set_breakpoints(body, size)) ||
-                      (op == OP_WATCH && watch_set(body, size)) || (op == OP_CONDITIONS && probe_arm(body, size));
+                      (op == OP_WATCH && watch_set(body, size)) || (op == OP_CONDITIONS && probe_arm(body, size)) ||
+                      (op == OP_MARK && marked_set(body, size));
     if (!understood)
         control_fatal("The replay process was sent a request that it does not understand (operation %u, %zd bytes).",
                       op, n);

@@ -9,6 +9,7 @@
 #include <internal/pycore_opcode.h>
 #endif
 #include <opcode.h>
+#include <stddef.h>
 
 #if PY_VERSION_HEX >= 0x030E0000 || PY_VERSION_HEX < 0x030B0000
 #error "frames.c knows the frame layout of CPython 3.11, 3.12 and 3.13 only"
@@ -130,6 +131,24 @@ bool frames_starting(const frame *f)
     /* RESUME 0 begins a function, RESUME 1, 2 and 3 follow a yield, yield from and await. */
     return _Py_OPARG(*instruction(f)) == 0;
 #endif
+}
+
+bool frames_is_generators(const frame *f)
+{
+    return f->owner == FRAME_OWNED_BY_GENERATOR;
+}
+
+bool frames_generator_is_over(const frame *f, bool (*read)(uintptr_t address, uint64_t *word))
+{
+    uintptr_t generator = (uintptr_t)f - offsetof(PyGenObject, gi_iframe);
+    uintptr_t at = generator + offsetof(PyGenObject, gi_frame_state);
+    uint64_t references, type, word;
+    if (!read(generator + offsetof(PyObject, ob_refcnt), &references) || (Py_ssize_t)references <= 0 ||
+        !read(generator + offsetof(PyObject, ob_type), &type) || !read(at & ~(uintptr_t)7, &word))
+        return true;
+    if (type != (uintptr_t)&PyGen_Type && type != (uintptr_t)&PyCoro_Type && type != (uintptr_t)&PyAsyncGen_Type)
+        return true;
+    return (int8_t)(word >> 8 * (at & 7)) >= FRAME_COMPLETED;
 }
 
 bool frames_has_object(const frame *f, const PyFrameObject *object)

@@ -35,6 +35,12 @@ bool frames_at_raise(const frame *f);
  * only inside a trace function's "call" event. */
 bool frames_starting(const frame *f);
 
+/* Whether the frame is kept by a generator, a coroutine or an asynchronous generator. */
+bool frames_is_generators(const frame *f);
+
+/* Whether such a one, known by where its frame was, has ended or died. `read` reads a word of memory that may be gone. */
+bool frames_generator_is_over(const frame *f, bool (*read)(uintptr_t address, uint64_t *word));
+
 /* Whether `object` is the Python-visible frame object of `f`. */
 bool frames_has_object(const frame *f, const PyFrameObject *object);
 

@@ -1,6 +1,8 @@
 #include "search.h"
 
+#include "contexts.h"
 #include "control.h"
+#include "marked.h"
 #include "message.h"
 #include "probe.h"
 #include "ticks.h"
@@ -13,7 +15,11 @@ bool search_starts;
 search_request search_current;
 
 static uint64_t began_at;
-static const frame *entered;  /* the frame that has just begun, until its first line event */
+
+/* The frames that have just begun, until their first line events: several, for a thread may lose the turn between. */
+#define ENTERED 8
+static const frame *entered[ENTERED];
+static unsigned entered_next;
 
 /* --- what was found --------------------------------------------------------------------------------------- */
 
@@ -30,12 +36,16 @@ static void add_match(uint32_t kind, uint32_t detail, const frame *f)
     m->thread = core_thread;
 }
 
-size_t search_found(search_match out[SEARCH_KEPT], uint64_t *all)
+size_t search_found(search_match out[SEARCH_KEPT + 1], uint64_t *all)
 {
     size_t n = found_count < SEARCH_KEPT ? (size_t)found_count : SEARCH_KEPT;
     for (size_t i = 0; i < n; i++)
         out[i] = found[(found_count - n + i) % SEARCH_KEPT];
     *all = found_count;
+    if (search_current.want & WANT_MARKED && search_current.action == ACTION_COLLECT) {
+        marked_result m = marked_found();
+        out[n++] = (search_match){m.tick, WANT_MARKED, m.index << 1 | m.beginning, 0, core_thread};
+    }
     return n;
 }
 
@@ -106,7 +116,7 @@ bool search_set_breakpoints(const char *body, size_t size)
         return false;
     memset(lines, 0, sizeof lines);
     any_function = any_line = false;
-    entered = NULL;
+    memset(entered, 0, sizeof entered);
     breakpoint_count = n;
     char *text = breakpoint_text;
     for (uint32_t i = 0; i < n; i++) {
@@ -150,7 +160,21 @@ static bool names_function(const breakpoint *b, PyCodeObject *code)
 
 void search_enter(const frame *f)
 {
-    entered = f;
+    entered[entered_next++ % ENTERED] = f;
+    if (search_current.want & WANT_MARKED)
+        marked_enter(f, ticks_now);
+}
+
+/* Whether this is the first line event of a frame that began. */
+static bool is_first_line(const frame *f)
+{
+    for (unsigned i = 0; i < ENTERED; i++) {
+        if (entered[i] == f) {
+            entered[i] = NULL;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool is_hit(const breakpoint *b, PyCodeObject *code, uint32_t line, bool entering)
@@ -182,21 +206,23 @@ void search_begin(const search_request *request)
     search_current = *request;
     found_count = 0;
     began_at = ticks_now;
-    entered = NULL;
+    memset(entered, 0, sizeof entered);
     if (request->want & WANT_WATCH)
         watch_begin();
-    search_starts = request->want & WANT_DEPTH || (request->want & WANT_BREAKPOINT && any_function);
+    search_starts = request->want & (WANT_DEPTH | WANT_MARKED) || (request->want & WANT_BREAKPOINT && any_function);
 }
 
 bool search_every_line(void)
 {
     uint32_t want = search_current.want;
-    return want & (WANT_DEPTH | WANT_LINE | WANT_WATCH) || (want & WANT_BREAKPOINT && (any_line || any_function));
+    return want & (WANT_DEPTH | WANT_LINE | WANT_WATCH | WANT_MARKED) || (want & WANT_BREAKPOINT && (any_line || any_function));
 }
 
+/* Lines of all threads are of interest while the one that is sought does not live. */
 static bool is_sought_thread(void)
 {
-    return !search_current.thread || search_current.thread == core_thread;
+    uint32_t sought = search_current.thread;
+    return !sought || sought == core_thread || !context_lives(sought);
 }
 
 static bool match_line(PyCodeObject *code, const frame *f, bool entering)
@@ -213,27 +239,45 @@ static bool match_line(PyCodeObject *code, const frame *f, bool entering)
     return true;
 }
 
+static bool match_marked(PyCodeObject *code, const frame *f)
+{
+    bool is_shown = !(search_current.want & WANT_VISIBLE) || code_is_visible(code);
+    uint32_t index;
+    if (search_current.action == ACTION_COLLECT) {
+        marked_note(f, ticks_now, is_shown);
+        return false;
+    }
+    if (marked_is_here(f, &index))
+        add_match(WANT_MARKED, index, f);
+    else if (is_shown && search_current.thread && !context_lives(search_current.thread))
+        add_match(WANT_LINE, 0, f);
+    else
+        return false;
+    return true;
+}
+
 bool search_line(PyCodeObject *code, int line)
 {
     const frame *f = frames_current();
     bool any = search_current.want & WANT_WATCH && watch_changed();
     if (any)
         add_match(WANT_WATCH, 0, f);
-    if (!search_every_line() || !is_sought_thread())
-        return any && search_current.action == ACTION_STOP;
-    bool entering = entered && entered == f;
-    entered = NULL;
+    if (!search_every_line())
+        return false;
+    bool entering = search_starts && is_first_line(f);
     if (search_current.want & WANT_BREAKPOINT)
         any |= match_breakpoints(code, (uint32_t)line, f, entering);
-    if (search_current.want & (WANT_DEPTH | WANT_LINE))
+    if (search_current.want & (WANT_DEPTH | WANT_LINE) && is_sought_thread())
         any |= match_line(code, f, entering);
+    if (search_current.want & WANT_MARKED)
+        any |= match_marked(code, f);
     return any && search_current.action == ACTION_STOP;
 }
 
 bool search_raise(const frame *f)
 {
     uint32_t want = search_current.want;
-    if (!(want & WANT_RAISE) || !is_sought_thread())
+    if (!(want & WANT_RAISE))
         return false;
     if (ticks_now == began_at && !(want & WANT_RAISE_HERE))
         return false;

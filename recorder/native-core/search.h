@@ -21,6 +21,7 @@ enum search_want {
     WANT_LINE = 4,       /* any line */
     WANT_RAISE = 8,
     WANT_WATCH = 16,          /* watched memory has changed since the line event before (watch.h) */
+    WANT_MARKED = 32,         /* a line of the marked frames (marked.h) */
     WANT_VISIBLE = 0x100,     /* lines and raises of the user's own code only; breakpoints are exempt */
     WANT_FORKS = 0x400,       /* stop where the program forks (forks.h) */
     WANT_RAISE_HERE = 0x200,  /* also a raise by the line at the tick where the run begins */
@@ -34,7 +35,7 @@ typedef struct {
 } search_request;
 
 /* As it goes over the wire. `kind` is the one bit of search_want that matched. `detail`: of WANT_BREAKPOINT its id;
- * of WANT_DEPTH whether this is the first line of its frame; else 0. */
+ * of WANT_DEPTH whether this is the first line of its frame; of WANT_MARKED the frame's index; else 0. */
 typedef struct {
     uint64_t tick;
     uint32_t kind, detail, depth, thread;
@@ -67,7 +68,9 @@ void search_enter(const frame *f);
  * does not fit, nothing is changed then. */
 bool search_set_breakpoints(const char *body, size_t size);
 
-/* The latest matches, oldest first, at most SEARCH_KEPT, and how many there were in all. */
-size_t search_found(search_match out[SEARCH_KEPT], uint64_t *all);
+/* The latest matches, oldest first, at most SEARCH_KEPT, and how many there were in all. After these, of a run that
+ * collects marked frames, one more that says what became of them: `tick` 0 if nothing was found, `detail` twice the
+ * index of the frame to look for further back, plus 1 if its beginning is sought. */
+size_t search_found(search_match out[SEARCH_KEPT + 1], uint64_t *all);
 
 #endif

@@ -70,6 +70,16 @@ bool watch_changed(void)
     return changed || was_absent;
 }
 
+__attribute__((no_sanitize("address"))) bool watch_read(uintptr_t address, uint64_t *word)
+{
+    if (sigsetjmp(unreadable, 0))
+        return false;
+    reading = 1;
+    *word = *(const volatile uint64_t *)address;
+    reading = 0;
+    return true;
+}
+
 void watch_begin(void)
 {
     watch_changed();

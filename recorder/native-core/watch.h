@@ -26,6 +26,9 @@ void watch_begin(void);
 /* Whether they have changed since the last call of this or of watch_begin; remembers what they are now. */
 bool watch_changed(void);
 
+/* Reads one aligned word that may not be there any more. */
+bool watch_read(uintptr_t address, uint64_t *word);
+
 /* For the handler of SIGSEGV and SIGBUS: does not return if it was the watch that read what is not there. */
 void watch_fault(void);
 

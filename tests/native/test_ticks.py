@@ -171,8 +171,8 @@ def test_until_bounds_a_collection_and_the_next_goes_on_behind_it(mixed: list[Ev
     assert first.found + rest.found == len(mixed)
 
 
-def test_other_threads_lines_do_not_match(debuggee: Debuggee) -> None:
-    assert debuggee.run(want=LINE, thread=2).reason == END
+def test_lines_of_all_threads_match_while_the_one_that_is_sought_does_not_live(debuggee: Debuggee) -> None:
+    assert [debuggee.run(want=LINE, thread=2).tick for _ in range(3)] == [1, 2, 3]
 
 
 def test_first_raises_and_nothing_else() -> None:

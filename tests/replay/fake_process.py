@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from retroscope.replay import protocol
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import Action, Match, Op, Reason, Stopped, TableEntry, Want
+from retroscope.replay.protocol import Action, Marks, Match, Op, Reason, Stopped, TableEntry, Want
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,6 @@ class Run:
     def line_matches(self, tick: int, want: int, max_depth: int, thread: int, table: list[TableEntry]) -> list[Match]:
         """What the line event of `tick` matches, as the C core decides it."""
         line = self.lines[tick]
-        if thread and line.thread != thread:
-            return []
         found = []
         if want & Want.BREAKPOINT:
             for entry in table:
@@ -65,7 +63,7 @@ class Run:
                     not entry.line and entry.name == line.function and self.enters(tick)
                 ):
                     found.append(Match(tick, Want.BREAKPOINT, entry.id, line.depth, line.thread))
-        shown = line.visible or not want & Want.VISIBLE
+        shown = (line.visible or not want & Want.VISIBLE) and (not thread or line.thread == thread)
         if shown and want & Want.SHALLOW and line.depth <= max_depth:
             found.append(Match(tick, Want.SHALLOW, self.enters(tick), line.depth, line.thread))
         elif shown and want & Want.LINE:
@@ -75,9 +73,39 @@ class Run:
     def enters(self, tick: int) -> bool:
         return tick > 1 and self.lines[tick].depth > self.lines[tick - 1].depth
 
-    def raise_matches(self, tick: int, want: int, thread: int) -> list[Match]:
+    def stack_at(self, tick: int) -> list[int]:
+        """Words for the frames of the running thread, innermost first: each frame by the tick at which it began."""
+        stack: list[int] = []
+        for at in range(1, tick + 1):
+            line = self.lines[at]
+            if line.thread == self.lines[tick].thread:
+                del stack[line.depth :]
+                stack += [(at * 1024 + depth) * 8 + 2 * line.visible for depth in range(len(stack), line.depth)]
+        return stack[::-1]
+
+    def marked_match(self, tick: int, marks: Marks) -> Match | None:
+        frame = next(iter(self.stack_at(tick)), None)
+        if frame not in marks.words[marks.first :] or not frame & Marks.VISIBLE:
+            return None
         line = self.lines[tick]
-        if not want & Want.RAISE or not line.raises or (thread and line.thread != thread):
+        return Match(tick, Want.MARKED, marks.words.index(frame), line.depth, line.thread)
+
+    def marked_summary(self, start: int, until: int, marks: Marks) -> Match:
+        """What a run from `start` to `until` says of the marked frames, by brute force. Knows no generators."""
+        beginning = self.beginning(marks.words[marks.first]) if marks.beginning else marks.before
+        for tick in range(min(until, marks.before - 1, beginning - 1), start, -1):
+            found = self.marked_match(tick, marks)
+            if found and (not marks.beginning or found.detail > marks.first):
+                return Match(tick, Want.MARKED, found.detail << 1, 0, 1)
+        began = start < beginning <= until
+        return Match(0, Want.MARKED, (marks.first << 1 | 1) if marks.beginning and not began else marks.first << 1, 0, 1)
+
+    def beginning(self, word: int) -> int:
+        return word // 8 // 1024
+
+    def raise_matches(self, tick: int, want: int) -> list[Match]:
+        line = self.lines[tick]
+        if not want & Want.RAISE or not line.raises:
             return []
         if want & Want.VISIBLE and not line.visible:
             return []
@@ -94,6 +122,8 @@ class FakeProcess:
     ) -> None:
         self.run, self.control, self.tick, self.table, self.inside = run, control, tick, table, inside
         self.over = False
+        self.marks = Marks(())
+        self.marked_at = 0
         self.pid = 0
         self.number = next(self.pids)
 
@@ -126,10 +156,14 @@ class FakeProcess:
             self.control.send(protocol.pack_stopped(self.go(*protocol.unpack_run(data))))
         elif op == Op.BREAKPOINTS:
             self.table = protocol.unpack_breakpoints(data)
+        elif op == Op.STACK:
+            self.control.send(protocol.pack_frames(self.run.stack_at(self.tick)))
+        elif op == Op.MARK:
+            self.marks, self.marked_at = protocol.unpack_marks(data), self.tick
         elif op == Op.FORK:
             assert self.passed is not None
             child = FakeProcess(self.run, self.passed, self.tick, list(self.table), self.inside)
-            child.over = self.over
+            child.over, child.marks, child.marked_at = self.over, self.marks, self.marked_at
             child.start(protocol.pack_hello(0, self.tick))
         elif op == Op.LOOK:
             assert self.passed is not None and self.run.looker is not None
@@ -141,28 +175,37 @@ class FakeProcess:
         while True:
             if not self.inside:
                 self.inside = True
-                found = self.run.raise_matches(self.tick, want, thread)
+                found = self.run.raise_matches(self.tick, want)
                 matches += found
                 if found and action == Action.STOP:
                     return self.stopped(Reason.MATCH, found)
             if self.tick == self.run.last:
                 self.over = True
-                return self.stopped(Reason.END, matches, self.run.ending())
+                return self.stopped(Reason.END, self.with_summary(matches, want, action), self.run.ending())
             self.tick += 1
             self.run.ticks_run += 1
             self.inside = False
             found = self.run.line_matches(self.tick, want, max_depth, thread, self.table)
+            marked = self.run.marked_match(self.tick, self.marks) if want & Want.MARKED else None
+            if marked and action == Action.STOP:
+                found.append(marked)
             matches += found
             if found and action == Action.STOP:
                 return self.stopped(Reason.MATCH, found)
             if self.tick >= until:
-                return self.stopped(Reason.LIMIT, matches)
+                return self.stopped(Reason.LIMIT, self.with_summary(matches, want, action))
+
+    def with_summary(self, matches: list[Match], want: int, action: int) -> list[Match]:
+        if not want & Want.MARKED or action == Action.STOP:
+            return matches
+        return [*matches, self.run.marked_summary(self.marked_at, self.tick, self.marks)]
 
     def stopped(self, reason: Reason, matches: list[Match], text: str = "") -> Stopped:
         line = self.run.lines[self.tick]
-        last = tuple(matches[-protocol.MOST_REPORTED :])
+        plain = [match for match in matches if match.kind != Want.MARKED or reason is Reason.MATCH]
+        last = (*plain[-protocol.MOST_REPORTED :], *matches[len(plain) :])
         return Stopped(
-            reason, self.pid, self.tick, self.run.input_at(self.tick), line.depth, line.thread, len(matches), last, text
+            reason, self.pid, self.tick, self.run.input_at(self.tick), line.depth, line.thread, len(plain), last, text
         )
 
 

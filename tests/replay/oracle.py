@@ -7,6 +7,7 @@ loops of one line. Run as `python oracle.py PROGRAM`: prints the list in JSON. K
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import subprocess
 import sys
@@ -17,10 +18,14 @@ from types import CodeType, FrameType
 from typing import Any
 
 
+SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
 @dataclass(frozen=True)
 class Event:
     """One line about to run. `depth` counts all frames from the program's module on. `stack` numbers those of its
-    own file, innermost first, so that no two frames of the run have the same number.
+    own file, innermost first, so that no two frames of the run have the same number. `generators` are those of them that
+    can be suspended.
     """
 
     function: str
@@ -29,6 +34,7 @@ class Event:
     stack: list[int]
     entered: bool
     locals: dict[str, str]
+    generators: list[int]
 
 
 def events_of(program: Path) -> list[Event]:
@@ -62,8 +68,10 @@ class Observer:
         code = frame.f_code
         names = {} if code.co_name == "<module>" else {k: _plain(v) for k, v in frame.f_locals.items()}
         frames = list(self._stack(frame))
-        stack = [self._frames.index(each) for each in frames if each.f_code.co_filename == self.path]
-        self.rows.append((code.co_qualname, line, len(frames), stack, frame in self._fresh, names))
+        own = [each for each in frames if each.f_code.co_filename == self.path]
+        stack = [self._frames.index(each) for each in own]
+        suspendable = [self._frames.index(each) for each in own if each.f_code.co_flags & SUSPENDABLE]
+        self.rows.append((code.co_qualname, line, len(frames), stack, frame in self._fresh, names, suspendable))
         self._fresh.discard(frame)
 
     def _stack(self, frame: FrameType | None) -> Iterator[FrameType]:

@@ -51,7 +51,7 @@ def everything(run: Run, search: Search) -> list[Match]:
     found = []
     for tick in range(1, run.last + 1):
         found += run.line_matches(tick, search.want, search.max_depth, search.thread, TABLE)
-        found += run.raise_matches(tick, search.want, search.thread)
+        found += run.raise_matches(tick, search.want)
     return found
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from retroscope.replay.timeline import Breakpoint, Moment, StopReason, Tick, Timeline
 
-from tests.replay.conftest import PROGRAMS
+from tests.replay.conftest import PROGRAMS, Recorder
 from tests.replay.oracle import Event, events_of
 
 WALKED = PROGRAMS / "walked.py"
+SUSPENDING = PROGRAMS / "suspending.py"
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +24,26 @@ def events() -> list[Event]:
 
 @pytest.fixture(scope="module")
 def ticks(walked: Timeline, events: list[Event]) -> list[Tick]:
+    return ticks_of(walked, events)
+
+
+def ticks_of(timeline: Timeline, events: list[Event]) -> list[Tick]:
     """The tick of each of the oracle's events, found by stepping through the whole run."""
-    moment = walked.goto(walked.entry)
+    moment = timeline.goto(timeline.entry)
     found = []
     while moment.reason is not StopReason.END:
         found.append(moment.tick)
-        moment = walked.step()
+        moment = timeline.step()
     assert len(found) == len(events)
     return found
+
+
+@pytest.fixture(scope="module")
+def suspending(recorded: Recorder) -> Iterator[tuple[Timeline, list[Event], list[Tick]]]:
+    """A timeline of suspending.py, the oracle's events and their ticks."""
+    with Timeline.open(recorded("suspending")) as timeline:
+        events = events_of(SUSPENDING)
+        yield timeline, events, ticks_of(timeline, events)
 
 
 def shown(timeline: Timeline) -> tuple[str, int]:
@@ -62,30 +76,60 @@ def test_locals_are_those_of_plain_python(walked: Timeline, events: list[Event],
 
 
 class Model:
-    """Where each motion leads from an event, by brute force over the oracle's list."""
+    """Where each motion leads from an event, by brute force over the oracle's list.
+
+    `next` and `finish` go to the frames that were on the stack; one further out counts only when the generators inside of
+    it are over, backwards only before they began.
+    """
 
     def __init__(self, events: list[Event], broken: set[int]) -> None:
         self.events = events
         self.broken = broken
+        self.first: dict[int, int] = {}
+        self.last: dict[int, int] = {}
+        for at, event in enumerate(events):
+            for frame in event.stack:
+                self.first.setdefault(frame, at)
+                self.last[frame] = at
 
-    def after(self, at: int, wanted: Callable[[Event], bool]) -> int | None:
+    def after(self, at: int, wanted: Callable[[int], bool]) -> int | None:
         later = range(at + 1, len(self.events))
-        return next((i for i in later if wanted(self.events[i]) or self.events[i].line in self.broken), None)
+        return next((i for i in later if wanted(i) or self.events[i].line in self.broken), None)
 
-    def before(self, at: int, wanted: Callable[[Event], bool]) -> int | None:
+    def before(self, at: int, wanted: Callable[[int], bool]) -> int | None:
         earlier = range(at - 1, -1, -1)
-        return next((i for i in earlier if wanted(self.events[i]) or self.events[i].line in self.broken), None)
+        return next((i for i in earlier if wanted(i) or self.events[i].line in self.broken), None)
 
     def go(self, name: str, at: int) -> int | None:
-        stack = self.events[at].stack if at < len(self.events) else []
-        wanted: dict[str, Callable[[Event], bool]] = {
-            "step": lambda event: True,
-            "next": lambda event: event.stack[0] in stack or not stack,
-            "finish": lambda event: event.stack[0] in stack[1:] or not stack,
-            "run": lambda event: False,
-        }
-        sought = wanted[name.removeprefix("reverse_")]
-        return self.before(at, sought) if name.startswith("reverse_") else self.after(at, sought)
+        ended = at >= len(self.events)
+        if name.endswith("step") or (ended and not name.endswith("run")):
+            return self.before(at, lambda i: True) if name.startswith("reverse_") else self.after(at, lambda i: True)
+        if name.endswith("run"):
+            return self.before(at, lambda i: False) if name.startswith("reverse_") else self.after(at, lambda i: False)
+        stack, suspendable = self.events[at].stack, self.events[at].generators
+        leaving = name.endswith("finish")
+
+        def inner(i: int) -> list[int] | None:
+            """The generators inside of the frame that the event is of; None when that was not on the stack."""
+            frame = self.events[i].stack[0]
+            if frame not in stack[leaving:]:
+                return None
+            return [each for each in stack[: stack.index(frame)] if each in suspendable]
+
+        if name.startswith("reverse_"):
+
+            def wanted(i: int) -> bool:
+                frames = inner(i)
+                begun = leaving and i >= self.first[stack[0]]
+                return frames is not None and not begun and all(self.first[frame] > i for frame in frames)
+
+            return self.before(at, wanted)
+
+        def is_wanted(i: int) -> bool:
+            frames = inner(i)
+            return frames is not None and all(self.last[frame] < i for frame in frames)
+
+        return self.after(at, is_wanted)
 
 
 MOTIONS = [way + name for way in ("", "reverse_") for name in ("step", "next", "finish", "run")]
@@ -96,10 +140,24 @@ MOTIONS = [way + name for way in ("", "reverse_") for name in ("step", "next", "
 def test_random_walks_go_where_brute_force_says(
     walked: Timeline, events: list[Event], ticks: list[Tick], data: st.DataObject
 ) -> None:
+    walk(walked, WALKED, events, ticks, data)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_random_walks_through_generators_and_tasks(
+    suspending: tuple[Timeline, list[Event], list[Tick]], data: st.DataObject
+) -> None:
+    timeline, events, ticks = suspending
+    walk(timeline, SUSPENDING, events, ticks, data)
+
+
+def walk(walked: Timeline, program: Path, events: list[Event], ticks: list[Tick], data: st.DataObject) -> None:
+    """A few motions from a random place, each of them where the model says."""
     known = st.sampled_from(sorted({event.line for event in events}))
     lines = data.draw(st.sets(known, max_size=3), label="breakpoints")
     model = Model(events, lines)
-    statuses = walked.set_breakpoints([Breakpoint(line, path=str(WALKED), line=line) for line in lines])
+    statuses = walked.set_breakpoints([Breakpoint(line, path=str(program), line=line) for line in lines])
     assert all(status.verified and status.line == status.id for status in statuses)
     try:
         at = data.draw(st.integers(0, len(events) - 1), label="start")

@@ -18,6 +18,7 @@ from retroscope.replay.protocol import (
     ANY_THREAD,
     TO_THE_END,
     Action,
+    Marks,
     Match,
     Reason,
     Stopped,
@@ -54,6 +55,8 @@ class Search:
     """(row of the breakpoint table, expression): what scouts may pass by when it certainly does not hold."""
     watched: tuple[tuple[int, int], ...] = ()
     """(address, size) of the memory that `Want.WATCH` compares."""
+    marks: Marks | None = None
+    """The frames of `Want.MARKED`."""
 
     @property
     def raises(self) -> bool:
@@ -69,6 +72,11 @@ def _is_after(match: Match, start: int) -> bool:
 class _Leg:
     start: int
     stopped: Stopped
+
+
+def _summary(legs: list[_Leg]) -> Match | None:
+    """What became of the marked frames: the last word of the last leg."""
+    return next((match for match in legs[-1].stopped.matches[-1:] if match.kind == Want.MARKED), None) if legs else None
 
 
 class Motion:
@@ -154,7 +162,7 @@ class Motion:
                 return self._run(self.current, until, search, Action.STOP, (), raise_here)
             except ProcessDied as died:
                 self._mourn(died)
-                self._replace_current(self.stand(max(died.tick, start)))
+                self._replace_current(self.stand(start if search.marks else max(died.tick, start)))
 
     def _skip(self, search: Search, until: int, raise_here: bool) -> bool:
         """Moves the current process to just before the first place that a scout finds, which judges conditions itself.
@@ -165,17 +173,19 @@ class Motion:
         scout = self.current.fork()
         try:
             stopped = self._run(scout, until, search, Action.STOP, (), raise_here)
+            inside = stopped.reason is Reason.MATCH and stopped.matches[0].kind != Want.RAISE
+            goal = stopped.tick - 1 if inside else stopped.tick
+            if goal <= here:
+                return raise_here
+            self.to(goal)
+            if search.marks:
+                self.current.mark_as(scout, search.marks)
+            return True
         except ProcessDied as died:
             self._mourn(died)
             return raise_here
         finally:
             scout.kill()
-        inside = stopped.reason is Reason.MATCH and stopped.matches[0].kind != Want.RAISE
-        goal = stopped.tick - 1 if inside else stopped.tick
-        if goal <= here:
-            return raise_here
-        self.to(goal)
-        return True
 
     def to_the_end(self) -> Stopped:
         """Runs the current process to the end of the recording, from the snapshot that is nearest to it."""
@@ -205,17 +215,6 @@ class Motion:
             return process
         process.kill()
         return None
-
-    def begins_frame(self, search: Search) -> bool:
-        """Whether the line of the current tick is the first of its frame, which is of depth `search.max_depth`."""
-        here = self.current
-        if here.over or here.last is None or here.last.depth != search.max_depth or here.tick == 0:
-            return False
-        nearest = self.snapshots.at_or_before(here.tick - 1)
-        alike = Search(Want.SHALLOW, search.max_depth, search.thread)
-        legs = self._scout(nearest.tick, here.tick, alike)
-        last = next((match for leg in reversed(legs) for match in reversed(leg.stopped.matches)), None)
-        return last is not None and last.tick == here.tick and bool(last.detail)
 
     def last_tick_where(self, holds: Callable[[Stopped], bool]) -> int:
         """The last tick at which `holds` is true; it must be true up to some tick and false ever after."""
@@ -257,26 +256,42 @@ class Motion:
         self._spare = process
 
     def backward(self, search: Search, bound: int) -> Iterator[Match]:
-        """All matches before `bound`, last first. Snapshots are made and go meanwhile; the current process stays."""
-        until = (
-            bound if search.raises else bound - 1
-        )  # what the line at bound - 1 raises comes before the line at bound
+        """All matches before `bound`, last first; of MARKED ones only the last.
+
+        Snapshots are made and go meanwhile; the current process stays.
+        """
+        # What the line at bound - 1 raises, and which frames begin there, comes before the line at bound.
+        until = bound if search.raises or search.marks else bound - 1
         for snapshot in self.snapshots.backwards(bound):
-            yield from self._segment(snapshot.tick, until, bound, search)
+            if search.marks:
+                search = replace(search, marks=replace(search.marks, before=bound))
+            legs = self._scout(snapshot.tick, until, search)
+            found = _summary(legs) if search.marks else None
+            for match in self._matches(legs, snapshot.tick, bound, search):
+                if found is not None and match.tick <= found.tick:
+                    yield found
+                    found = None
+                yield match
+            if found is not None and found.tick:
+                yield found
+            if found is not None and search.marks:
+                search = replace(search, marks=search.marks.further(found))
             until, bound = snapshot.tick, snapshot.tick + 1
 
-    def _segment(self, start: int, until: int, bound: int, search: Search) -> Iterator[Match]:
-        """The matches of a run from tick `start` to `until` that lie before `bound`, last first."""
-        for leg in reversed(self._scout(start, until, search)):
-            matches = [match for match in leg.stopped.matches if match.tick < bound and _is_after(match, start)]
+    def _matches(self, legs: list[_Leg], start: int, bound: int, search: Search) -> Iterator[Match]:
+        """What a run from tick `start` found that lies before `bound`, last first."""
+        for leg in reversed(legs):
+            reported = [match for match in leg.stopped.matches if match.kind != Want.MARKED]
+            matches = [match for match in reported if match.tick < bound and _is_after(match, start)]
             yield from reversed(matches)
-            if leg.stopped.found > len(leg.stopped.matches) and matches:
+            if leg.stopped.found > len(reported) and matches:
                 yield from self._older(max(start, leg.start), matches, search)
 
     def _older(self, start: int, seen: list[Match], search: Search) -> Iterator[Match]:
         """What the report of a leg had no room for. Several can match at one tick, so the runs overlap by it."""
         oldest = seen[0].tick
-        for match in self._segment(start, oldest, oldest + 1, search):
+        search = replace(search, want=search.want & ~Want.MARKED, marks=None)
+        for match in self._matches(self._scout(start, oldest, search), start, oldest + 1, search):
             if match not in seen:
                 yield match
 
@@ -318,6 +333,8 @@ class Motion:
         """Legs up to a match, the end, or `until`; appends them to `legs`. Leaves snapshots on the way."""
         places = self.snapshots.dense_places(process.tick, until) if until != TO_THE_END else []
         process.set_breakpoints(self._table, self._table_version)
+        if search.marks:
+            process.mark(search.marks)
         if search.watched:
             process.watch(search.watched)
         if search.conditions:

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.protocol import (
@@ -19,7 +20,9 @@ from retroscope.replay.protocol import (
     ANY_THREAD,
     Action,
     BadAnswer,
+    Frames,
     Hello,
+    Marks,
     Op,
     Reason,
     Stopped,
@@ -28,7 +31,9 @@ from retroscope.replay.protocol import (
     pack_bare,
     pack_breakpoints,
     pack_conditions,
+    pack_marks,
     pack_run,
+    pack_stack,
     pack_watch,
     unpack_answer,
 )
@@ -58,6 +63,8 @@ class ReplayProcess:
         self.last = last
         self.table_version = 0
         """Which breakpoint table it has; a fork has its parent's."""
+        self.marks: Marks | None = None
+        """What its marked frames come from; a fork has its parent's."""
 
     @classmethod
     def adopt(cls, control: socket.socket) -> ReplayProcess:
@@ -105,6 +112,7 @@ class ReplayProcess:
         ours.settimeout(None)
         child.pid = answer.pid
         child.table_version = self.table_version
+        child.marks = self.marks
         return child
 
     def look(self) -> socket.socket:
@@ -132,6 +140,28 @@ class ReplayProcess:
         """Lets it pass by breakpoints whose condition certainly does not hold. It is a scout from then on, and no
         snapshot: judging leaves traces in its memory."""
         self._send(pack_conditions(conditions))
+
+    def stack(self) -> tuple[int, ...]:
+        """The running thread's frames, as `Marks` has them; empty when no code of the program runs."""
+        return self._frames(left=False)
+
+    def mark(self, marks: Marks) -> None:
+        """What `Want.MARKED` means; a process that has these marks already keeps what it knows of their frames."""
+        if self.marks is not marks:
+            self._send(pack_marks(marks))
+            self.marks = marks
+
+    def mark_as(self, scout: ReplayProcess, marks: Marks) -> None:
+        """Marks what `scout`, which has these marks and came later, knows to be left of them."""
+        self._send(pack_marks(replace(marks, words=scout._frames(left=True))))
+        self.marks = marks
+
+    def _frames(self, left: bool) -> tuple[int, ...]:
+        self._send(pack_stack(left))
+        answer = self._receive()
+        if not isinstance(answer, Frames):
+            raise ReplayError("the replay process answered a STACK with something else")
+        return answer.words
 
     @property
     def over(self) -> bool:
@@ -187,7 +217,7 @@ class ReplayProcess:
         except OSError as error:
             raise ProcessDied(self.pid, self.tick) from error
 
-    def _receive(self) -> Hello | Stopped:
+    def _receive(self) -> Hello | Stopped | Frames:
         try:
             data = self._control.recv(_LARGEST_ANSWER)
         except OSError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, IntFlag
 
 TO_THE_END = 0xFFFF_FFFF_FFFF_FFFF
@@ -24,6 +24,7 @@ _RUN = struct.Struct("<IIQIIII")
 _HELLO = struct.Struct("<IIIQ")
 _STOPPED = struct.Struct("<IIIIQQIIQII")
 _MATCH = struct.Struct("<QIIII")
+_MARK = struct.Struct("<QIII")
 _BREAKPOINT = struct.Struct("<IIII")
 
 
@@ -36,8 +37,11 @@ class Op(IntEnum):
     WATCH = 6
     CONDITIONS = 7
     STREAM = 8
+    STACK = 9
+    MARK = 10
     HELLO = 100
     STOPPED = 101
+    FRAMES = 102
 
 
 class Want(IntFlag):
@@ -49,6 +53,7 @@ class Want(IntFlag):
     LINE = 4
     RAISE = 8
     WATCH = 16  # watched memory changed since the line event before
+    MARKED = 32  # a line of the marked frames
     VISIBLE = 0x100  # of lines and raises, only those of the user's own code; breakpoints count everywhere
     FORKS = 0x400  # where the program forks
     RAISE_HERE = 0x200  # also what the line raises at which the run begins
@@ -77,7 +82,8 @@ class BadAnswer(Exception):
 class Match:
     """One place that a RUN found; `kind` is the one bit of `Want` that matched.
 
-    `detail`: the row of a BREAKPOINT; whether a SHALLOW line is the first of its frame.
+    `detail`: the row of a BREAKPOINT; whether a SHALLOW line is the first of its frame; the index of a MARKED frame. The
+    last match of a COLLECT for MARKED says what became of them: see `Marks.further`.
     """
 
     tick: int
@@ -85,6 +91,46 @@ class Match:
     detail: int
     depth: int
     thread: int
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Words that stand for the frames of a stack, innermost first: addresses with two bits of `Marks`."""
+
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """The frames that a motion stays in, as `Frames` gave them.
+
+    `first`: index of the innermost one whose lines count. Backwards: the last line of that frame, or where it was
+    called if it began later; with `beginning` always that. Line events from tick `before` on do not count.
+    """
+
+    GENERATOR = 1
+    VISIBLE = 2
+
+    words: tuple[int, ...]
+    first: int = 0
+    beginning: bool = False
+    before: int = TO_THE_END
+
+    def showing_all(self) -> Marks:
+        """Lines of library code count as well."""
+        return replace(self, words=tuple(word | self.VISIBLE for word in self.words))
+
+    @property
+    def has_generators(self) -> bool:
+        return any(word & self.GENERATOR for word in self.words)
+
+    def without_generators(self) -> Marks:
+        """A generator that is suspended then counts as one that is over."""
+        return replace(self, words=tuple(word & ~self.GENERATOR for word in self.words))
+
+    def further(self, summary: Match) -> Marks:
+        """What to look for in an earlier run, after one that found nothing."""
+        return replace(self, first=summary.detail >> 1, beginning=bool(summary.detail & 1))
 
 
 @dataclass(frozen=True)
@@ -149,7 +195,16 @@ def pack_conditions(conditions: Sequence[tuple[int, str]]) -> bytes:
     return b"".join(parts)
 
 
-def unpack_answer(data: bytes) -> Hello | Stopped:
+def pack_stack(left: bool) -> bytes:
+    return _HEAD.pack(Op.STACK, left)
+
+
+def pack_marks(marks: Marks) -> bytes:
+    head = _HEAD.pack(Op.MARK, 0) + _MARK.pack(marks.before, marks.first, marks.beginning, len(marks.words))
+    return head + struct.pack(f"<{len(marks.words)}Q", *marks.words)
+
+
+def unpack_answer(data: bytes) -> Hello | Stopped | Frames:
     try:
         op, _ = _HEAD.unpack_from(data)
         if op == Op.HELLO:
@@ -157,6 +212,8 @@ def unpack_answer(data: bytes) -> Hello | Stopped:
             return Hello(pid, tick)
         if op == Op.STOPPED:
             return _unpack_stopped(data)
+        if op == Op.FRAMES:
+            return Frames(struct.unpack_from(f"<{(len(data) - _HEAD.size) // 8}Q", data, _HEAD.size))
     except (struct.error, ValueError) as error:
         raise BadAnswer(f"{len(data)} bytes are no answer: {error}") from error
     raise BadAnswer(f"unknown answer {op}")
@@ -165,7 +222,7 @@ def unpack_answer(data: bytes) -> Hello | Stopped:
 def _unpack_stopped(data: bytes) -> Stopped:
     _, _, reason, pid, tick, input_, depth, thread, found, count, text_len = _STOPPED.unpack_from(data)
     rest = len(data) - _STOPPED.size
-    if count > MOST_REPORTED or rest != count * _MATCH.size + text_len:
+    if count > MOST_REPORTED + 1 or rest != count * _MATCH.size + text_len:
         raise BadAnswer(f"STOPPED announces {count} matches and {text_len} bytes of text in {rest} bytes")
     matches = tuple(Match(*_MATCH.unpack_from(data, _STOPPED.size + i * _MATCH.size)) for i in range(count))
     text = data[len(data) - text_len :].decode("utf-8", "replace") if text_len else ""
@@ -204,6 +261,17 @@ def unpack_breakpoints(data: bytes) -> list[TableEntry]:
         table.append(TableEntry(id_, line, data[at : at + size].decode("utf-8", "surrogateescape")))
         at += size
     return table
+
+
+def unpack_marks(data: bytes) -> Marks:
+    """For test doubles."""
+    before, first, beginning, count = _MARK.unpack_from(data, _HEAD.size)
+    return Marks(struct.unpack_from(f"<{count}Q", data, _HEAD.size + _MARK.size), first, bool(beginning), before)
+
+
+def pack_frames(words: Sequence[int]) -> bytes:
+    """For test doubles."""
+    return _HEAD.pack(Op.FRAMES, 0) + struct.pack(f"<{len(words)}Q", *words)
 
 
 def op_of(data: bytes) -> int:

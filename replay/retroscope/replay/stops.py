@@ -86,13 +86,14 @@ class Stops:
             stopped = self._motion.forward(search, TO_THE_END if failure is None else failure, raise_here)
             raise_here = True
             if stopped.reason is Reason.END:
-                return self.ended()
+                if search.marks is None or not search.marks.has_generators:
+                    return self.ended()
+                self._motion.to(now.tick)  # the generator was never resumed
+                search = replace(search, marks=search.marks.without_generators())
+                continue
             if stopped.reason is Reason.LIMIT:
                 return self._raised_at(Tick(stopped.tick), _NEVER_CAUGHT)
-            matches = list(stopped.matches)
-            if _is_of_another_frame(matches[-1]):
-                search = replace(search, max_depth=matches.pop().depth - 1)  # all frames of that depth have returned
-            moment = self._accept(matches, plain)
+            moment = self._accept(list(stopped.matches), plain)
             if moment is not None:
                 return moment
 
@@ -103,8 +104,6 @@ class Stops:
     def backward(self, search: Search, plain: StopReason, uncaught: bool) -> Moment:
         """Back to the last place of `search` before the current one, or to the beginning."""
         bound = self._motion.bound
-        if search.want & Want.SHALLOW and self._motion.begins_frame(search):
-            search = replace(search, max_depth=search.max_depth - 1)  # what lies before is not of this frame
         failure = self._failure_tick() if uncaught else None
         if failure is not None and failure >= bound:
             failure = None
@@ -127,7 +126,7 @@ class Stops:
         hits, complaint = self._hits(matches, self._motion.current)
         if hits:
             return replace(self.moment(StopReason.BREAKPOINT, complaint), breakpoints=hits)
-        lines = any(match.kind in (Want.LINE, Want.SHALLOW) for match in matches)
+        lines = any(match.kind in (Want.LINE, Want.MARKED) for match in matches)
         return self.moment(plain) if lines else None
 
     def _accept_past(self, tick: Tick, matches: list[Match], plain: StopReason) -> Moment | None:
@@ -217,11 +216,6 @@ class Stops:
         last = self._motion.current.last
         assert last is not None, "a process that was launched has said where it stands"
         return Moment(Tick(last.tick), InputId(last.input), ThreadId(last.thread), reason, text)
-
-
-def _is_of_another_frame(match: Match) -> bool:
-    """Whether a line is shallow enough only because a new frame took the place of one that the user came from."""
-    return match.kind == Want.SHALLOW and bool(match.detail)
 
 
 def _condition_holds(process: ReplayProcess, condition: str | None) -> tuple[bool, str | None]:

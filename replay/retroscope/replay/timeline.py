@@ -39,7 +39,7 @@ from retroscope.replay.moments import (
 )
 from retroscope.replay.motion import Interrupted, Motion, Search
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Reason, Stopped, Want
+from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Marks, Reason, Stopped, Want
 from retroscope.replay.recording import Recording
 from retroscope.replay.stops import Stops
 
@@ -158,10 +158,10 @@ class Timeline:
         return self._forward(Want.LINE)
 
     def next(self) -> Moment:
-        return self._forward(Want.SHALLOW, self._depth())
+        return self._forward(Want.MARKED)
 
     def finish(self) -> Moment:
-        return self._forward(Want.SHALLOW, self._depth() - 1)
+        return self._forward(Want.MARKED, leaving=True)
 
     def run(self) -> Moment:
         return self._forward(Want.NOTHING)
@@ -170,10 +170,10 @@ class Timeline:
         return self._backward(Want.LINE)
 
     def reverse_next(self) -> Moment:
-        return self._backward(Want.SHALLOW, self._depth())
+        return self._backward(Want.MARKED)
 
     def reverse_finish(self) -> Moment:
-        return self._backward(Want.SHALLOW, self._depth() - 1)
+        return self._backward(Want.MARKED, leaving=True)
 
     def reverse_run(self) -> Moment:
         return self._backward(Want.NOTHING)
@@ -286,30 +286,41 @@ class Timeline:
                 self.last_tick = Tick(self._motion.end.tick)
         return self.now
 
-    def _forward(self, want: Want, max_depth: int = ANY_DEPTH) -> Moment:
+    def _forward(self, want: Want, leaving: bool = False) -> Moment:
         plain = StopReason.STEP if want else StopReason.BREAKPOINT
-        search, uncaught = self._search(want, max_depth), self._stops_at_uncaught(want)
+        marks = self._marks(first=int(leaving)) if want == Want.MARKED else None
+        search, uncaught = self._search(want, marks), self._stops_at_uncaught(want)
         return self._move(lambda: self._stops.forward(self.now, search, plain, uncaught))
 
-    def _backward(self, want: Want, max_depth: int = ANY_DEPTH) -> Moment:
+    def _backward(self, want: Want, leaving: bool = False) -> Moment:
         plain = StopReason.STEP if want else StopReason.BREAKPOINT
-        search, uncaught = self._search(want, max_depth), self._stops_at_uncaught(want)
+        marks = self._marks(beginning=leaving) if want == Want.MARKED else None
+        search, uncaught = self._search(want, marks), self._stops_at_uncaught(want)
         return self._move(lambda: self._stops.backward(search, plain, uncaught))
 
     def _stops_at_uncaught(self, want: Want) -> bool:
         """What is never caught is known after the end was seen: a mere step does not replay everything to learn it."""
         return self.break_on_uncaught and (self.last_tick is not None or want == Want.NOTHING)
 
-    def _search(self, want: Want, max_depth: int = ANY_DEPTH) -> Search:
+    def _marks(self, first: int = 0, beginning: bool = False) -> Marks | None:
+        """The running thread's frames; None after the end, where every line is as good as another."""
+        words = () if self._motion.current.over else self._motion.current.stack()
+        marks = Marks(words, first, beginning)
+        return (marks if self.visible_only else marks.showing_all()) if words else None
+
+    def _search(self, want: Want, marks: Marks | None) -> Search:
         """`want` and whatever else stops a motion."""
-        thread = ANY_THREAD if want == Want.NOTHING else self.now.thread
+        if want == Want.MARKED and marks is None:
+            want = Want.LINE
+        over = self._motion.current.over
+        thread = ANY_THREAD if want == Want.NOTHING or over else self.now.thread
         if self.visible_only:
             want |= Want.VISIBLE
         if not self._table.empty:
             want |= Want.BREAKPOINT
         if self.break_on_raised:
             want |= Want.RAISE
-        return Search(want, max_depth, thread, self._table.conditions)
+        return Search(want, ANY_DEPTH, thread, self._table.conditions, marks=marks)
 
     def _at_end(self) -> bool:
         """Whether the program is over, whatever the last motion was."""
@@ -319,10 +330,6 @@ class Timeline:
     def _tick_of_input(self, number: int) -> Tick:
         """The last tick before whose line fewer than `number` + 1 inputs were used."""
         return Tick(max(self._motion.last_tick_where(lambda stopped: stopped.input <= number), 1))
-
-    def _depth(self) -> int:
-        current = self._motion.current
-        return ANY_DEPTH if current.over or current.last is None else current.last.depth
 
     def _viewer(self) -> Looker:
         return self._lookers.viewer(self._motion.current)
