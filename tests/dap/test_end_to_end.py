@@ -259,9 +259,6 @@ def test_pause_and_breakpoints_reach_a_long_motion(
     assert top(client) == ("<module>", line_of(program, "add"))
 
 
-@pytest.mark.xfail(
-    reason="Timeline looks at a process that is over, when a motion from the end is broken off", strict=False
-)
 @pytest.mark.parametrize("how", ["pause", "no such tick"])
 def test_the_stack_can_be_seen_after_a_motion_that_was_broken_off(client: Client, tmp_path: Path, how: str) -> None:
     program = write(tmp_path, "long.py", "total = 0\nfor number in range(500_000):\n    total += number\n")

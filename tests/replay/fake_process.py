@@ -97,8 +97,8 @@ class Run:
             found = self.marked_match(tick, marks)
             if found and (not marks.beginning or found.detail > marks.first):
                 return Match(tick, Want.MARKED, found.detail << 1, 0, 1)
-        began = start < beginning <= until
-        return Match(0, Want.MARKED, (marks.first << 1 | 1) if marks.beginning and not began else marks.first << 1, 0, 1)
+        seeks_beginning = marks.beginning and not start < beginning <= until
+        return Match(0, Want.MARKED, marks.first << 1 | seeks_beginning, 0, 1)
 
     def beginning(self, word: int) -> int:
         return word // 8 // 1024

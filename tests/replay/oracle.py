@@ -17,15 +17,14 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-
 SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 @dataclass(frozen=True)
 class Event:
     """One line about to run. `depth` counts all frames from the program's module on. `stack` numbers those of its
-    own file, innermost first, so that no two frames of the run have the same number. `generators` are those of them that
-    can be suspended.
+    own file, innermost first, so that no two frames of the run have the same number. `generators` are those of them
+    that can be suspended.
     """
 
     function: str

@@ -82,8 +82,8 @@ class BadAnswer(Exception):
 class Match:
     """One place that a RUN found; `kind` is the one bit of `Want` that matched.
 
-    `detail`: the row of a BREAKPOINT; whether a SHALLOW line is the first of its frame; the index of a MARKED frame. The
-    last match of a COLLECT for MARKED says what became of them: see `Marks.further`.
+    `detail`: the row of a BREAKPOINT; whether a SHALLOW line is the first of its frame; the index of a MARKED frame.
+    The last match of a COLLECT for MARKED says what became of them: see `Marks.further`.
     """
 
     tick: int
