@@ -8,6 +8,8 @@ import sys
 
 from retroscope.cli.messages import OK, complain
 from retroscope.cli.rendering_progress import ProgressBar
+from retroscope.replay.diagnosis import Diagnosis
+from retroscope.replay.moments import Diverged
 from retroscope.replay.recording import Recording
 from retroscope.replay.verify import Verified, verify_trace
 
@@ -18,6 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", action="store_true",
         help="print what the program wrote to stdout and stderr, byte for byte; the last line then goes to stderr",
     )  # fmt: skip
+    parser.add_argument(
+        "--diagnose", action="store_true",
+        help="when the replay differs, compare it with a second one to find the first line that differs",
+    )  # fmt: skip
     parser.add_argument("-q", "--quiet", action="store_true", help="no last line; the exit status says it all")
     parser.add_argument("--process", type=int, metavar="N", help="only the process with this number; default: all")
 
@@ -26,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """0: everything agreed; a divergence is raised as an error with status 3."""
     first = Recording(args.trace)
     try:
-        done = _verify(first, args.process)
+        done = _verify(first, args.process, diagnose=args.diagnose)
         if args.output:
             for each in done:
                 for chunk in first.other(each.process).own_output():
@@ -44,12 +50,26 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _verify(first: Recording, wanted: int | None) -> list[Verified]:
+def _verify(first: Recording, wanted: int | None, *, diagnose: bool) -> list[Verified]:
     bar = ProgressBar("verifying")
     try:
         return verify_trace(first, wanted, bar)
+    except Diverged as diverged:
+        bar.clear()
+        more = f"To find the first line that differs: scope verify --diagnose {first.path}"
+        if diagnose:
+            more = _diagnosis(first, diverged.process)
+        raise Diverged(f"{diverged}\n{more}", diverged.process) from diverged
     finally:
         bar.clear()
+
+
+def _diagnosis(first: Recording, process: int | None) -> str:
+    diagnosis = Diagnosis(first if process is None else first.other(process))
+    try:
+        return diagnosis.text()
+    finally:
+        diagnosis.close()
 
 
 def _write(descriptor: int, data: bytes) -> None:

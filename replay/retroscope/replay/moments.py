@@ -131,6 +131,10 @@ class ReplayError(Exception):
 
 
 class Diverged(ReplayError):
-    """The replay did not do what the recording did."""
+    """The replay did not do what the recording did, in `process`."""
 
     status = 3
+
+    def __init__(self, text: str, process: int | None = None) -> None:
+        super().__init__(text)
+        self.process = process

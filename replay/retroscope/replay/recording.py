@@ -176,13 +176,23 @@ class Recording:
         """What the process itself wrote: not what its parent had written before it was forked."""
         return (chunk for chunk in self.output(self.inputs) if chunk.input >= self.first_input)
 
-    def input_lines(self, first: int) -> Iterator[tuple[int, str, str]]:
-        """(number, callable or kind, value) of each record from `first` on."""
+    def input_values(self, first: int) -> Iterator[tuple[int, str, object]]:
+        """(number, callable or kind, recorded value) of each record from `first` on."""
         for part in self._parts:
             for record in self._trace.records(part.process, max(first - part.first, 0)):
                 if record.index >= part.records:
                     break
-                yield part.first + record.index, record.name or record.kind_name, _shown(record.value())
+                yield part.first + record.index, record.name or record.kind_name, record.value()
+
+    @property
+    def meta(self) -> dict[str, object]:
+        """Facts of the whole recording: when, where and by what it was made."""
+        return self._trace.meta
+
+    def input_lines(self, first: int) -> Iterator[tuple[int, str, str]]:
+        """(number, callable or kind, value) of each record from `first` on."""
+        for number, name, value in self.input_values(first):
+            yield number, name, _shown(value)
 
 
 def _parts_of(trace: TraceReader, process: int) -> list[Part]:

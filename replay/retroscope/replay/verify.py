@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from retroscope.replay.divergence import explanation
 from retroscope.replay.launch import launcher_of, stream_file
 from retroscope.replay.moments import Diverged, ReplayError
 from retroscope.replay.process import ReplayProcess
@@ -125,7 +126,7 @@ class _Tree:
             began = time.monotonic()
             stopped = process.run(process.tick + leg, Want.FORKS)
             if stopped.reason in (Reason.DIVERGED, Reason.SEALED):
-                raise _diverged(recording, stopped.text)
+                raise _diverged(recording, stopped.text, stopped.input)
             if stopped.reason in (Reason.END, Reason.FORK):
                 return stopped
             self._progress(stopped.tick, stopped.input, recording.inputs)
@@ -158,10 +159,12 @@ def _verified(stopped: Stopped, recording: Recording, born: int, warning: str) -
     return Verified(number, stopped.tick - born, inputs, cut_off, warning)
 
 
-def _diverged(recording: Recording, text: str) -> Diverged:
-    """Says of which process, where there are several."""
-    several = len(recording.processes()) > 1
-    return Diverged(f"process {recording.process.id}: {text}" if several else text)
+def _diverged(recording: Recording, text: str, input: int | None = None) -> Diverged:
+    """Says of which process, where there are several, and what the cause may be."""
+    number = recording.process.id
+    if len(recording.processes()) > 1:
+        text = f"process {number}: {text}"
+    return Diverged(f"{text.rstrip()}\n{explanation(recording, input)}", number)
 
 
 def _check_end(ending: dict[str, object], stopped: Stopped, recording: Recording) -> None:
@@ -173,12 +176,14 @@ def _check_end(ending: dict[str, object], stopped: Stopped, recording: Recording
             recording,
             f"the replay died of signal {signal} at tick {stopped.tick} after {stopped.input} inputs; "
             "the recorded program did not",
+            stopped.input,
         )
     if stopped.input < recording.inputs:
         raise _diverged(
             recording,
             f"the replay ended at tick {stopped.tick} after {stopped.input} inputs, but the recording has "
             f"{recording.inputs}: the program took another way",
+            stopped.input,
         )
     if process.ended == "exited" and status is not None and status != process.number:
         raise _diverged(

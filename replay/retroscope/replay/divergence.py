@@ -1,0 +1,66 @@
+"""What may have made a replay differ from its recording: causes that can be seen from outside, as sentences.
+
+Each is a fact about this recording or this machine that is known to make replays differ; none is proof.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+
+from retroscope.replay.recording import Recording
+
+_FOREIGN = {"ctypes/__init__.py": "ctypes", "cffi/api.py": "cffi"}
+
+
+def explanation(recording: Recording, input: int | None) -> str:
+    """Lines to stand below the message of a divergence: the last input that agreed, and likely causes."""
+    lines = []
+    if input:
+        number, name, _ = next(recording.input_lines(input - 1))
+        lines.append(f"Input {number}, the last that agreed: {name}.")
+    causes = list(likely_causes(recording))
+    lines += [f"Likely cause: {cause}." for cause in causes]
+    if not causes:
+        lines.append("No cause is known: every extension is listed, and the interpreter has not changed.")
+    return "\n".join(lines)
+
+
+def likely_causes(recording: Recording) -> Iterator[str]:
+    """The most telling first."""
+    for note in recording.process.notes:
+        if " is not listed" in note:
+            yield note
+    for end, name in _FOREIGN.items():
+        if any(path.endswith(f"/{end}") for path in recording.source_paths()):
+            yield (
+                f"the program uses {name}: of what its foreign functions do, plain results are recorded, but not what "
+                "they write through pointers, nor what lies at an address"
+            )
+    yield from _changed_files(recording)
+    release = recording.meta.get("release")
+    if isinstance(release, str) and release != platform.release():
+        yield f"it was recorded under Linux {release}, this is {platform.release()}"
+
+
+def _changed_files(recording: Recording) -> Iterator[str]:
+    """The interpreter and the compiled modules, which are no part of a trace."""
+    created = recording.meta.get("created")
+    if not isinstance(created, float):
+        return
+    for what, path in [("interpreter", recording.start.executable), *_extensions(recording)]:
+        try:
+            changed = os.stat(path).st_mtime
+        except OSError:
+            yield f"the {what} {path} is not there any more"
+            continue
+        if changed > created:
+            yield f"the {what} {path} has changed since the recording"
+
+
+def _extensions(recording: Recording) -> Iterator[tuple[str, str]]:
+    for _, name, value in recording.input_values(0):
+        compiled = isinstance(value, tuple) and value[:1] == ("ExtensionFileLoader",)
+        if compiled and isinstance(value, tuple) and name.endswith(".FileFinder.find_spec"):
+            yield "extension", str(value[1])

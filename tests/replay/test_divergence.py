@@ -1,0 +1,120 @@
+"""Replays that truly differ from their recordings: what is said about them, and what `--diagnose` finds."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+
+from tests.replay.conftest import SCOPE
+
+QUICK = """
+#include <Python.h>
+#include <time.h>
+static PyObject *now(PyObject *self, PyObject *none)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return PyLong_FromLong(t.tv_nsec);
+}
+static PyMethodDef functions[] = {{"now", now, METH_NOARGS, ""}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "quick", "", 0, functions};
+PyMODINIT_FUNC PyInit_quick(void) { return PyModuleDef_Init(&module); }
+"""
+EXTENSION = """\
+import time
+import quick
+
+def work():
+    started = time.time()
+    seen = quick.now()
+    print("seen", seen)
+    return started
+
+work()
+"""
+FOREIGN = """\
+import ctypes
+
+class Moment(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+
+def odd():
+    moment = Moment()
+    ctypes.CDLL(None).clock_gettime(1, ctypes.byref(moment))
+    seen = moment.nanoseconds
+    return bool(seen % 2)
+
+answers = [odd() for _ in range(80)]
+print(answers)
+"""
+ADDRESS = "import ctypes\nkept = b'here'\nprint(ctypes.string_at(id(kept) + 32, 4))\n"
+
+
+def scope(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([SCOPE, *map(str, words)], capture_output=True, text=True, cwd=cwd, check=False, timeout=120)
+
+
+def record(code: str, folder: Path) -> None:
+    (folder / "program.py").write_text(code)
+    done = scope("record", "-q", "program.py", cwd=folder)
+    assert done.returncode == 0, done.stderr
+
+
+def make_extension(folder: Path) -> Path:
+    source, made = folder / "quick.c", folder / f"quick{sysconfig.get_config_var('EXT_SUFFIX')}"
+    source.write_text(QUICK)
+    compiler = os.environ.get("CC", "cc")
+    includes = f"-I{sysconfig.get_path('include')}"
+    subprocess.run([compiler, "-shared", "-fPIC", includes, str(source), "-o", str(made)], check=True)
+    return made
+
+
+def test_an_extension_that_reads_a_clock(tmp_path: Path) -> None:
+    made = make_extension(tmp_path)
+    record(EXTENSION, tmp_path)
+    plain = scope("verify", cwd=tmp_path)
+    assert (plain.returncode, plain.stdout) == (3, "")
+    assert "the program called _io.FileIO.write as recorded, but with other arguments" in plain.stderr
+    assert f"{tmp_path}/program.py:7 in work" in plain.stderr
+    assert f"Likely cause: extension quick ({made}) is not listed" in plain.stderr
+    assert plain.stderr.endswith("To find the first line that differs: scope verify --diagnose trace.db\n")
+    found = scope("verify", "--diagnose", cwd=tmp_path)
+    assert found.returncode == 3
+    assert f"The line run just before, the first that differs: {tmp_path}/program.py:6 in work: seen = quick.now()" in (
+        found.stderr
+    )
+    shown = [line for line in found.stderr.splitlines() if line.startswith("  seen is ")]
+    assert len(shown) == 1, found.stderr
+
+
+def test_a_changed_extension_is_named(tmp_path: Path) -> None:
+    made = make_extension(tmp_path)
+    record(EXTENSION, tmp_path)
+    os.utime(made)
+    assert f"Likely cause: the extension {made} has changed since the recording" in scope("verify", cwd=tmp_path).stderr
+
+
+def test_memory_that_a_foreign_function_fills(tmp_path: Path) -> None:
+    record(FOREIGN, tmp_path)
+    found = scope("verify", "--diagnose", cwd=tmp_path)
+    assert found.returncode == 3, found.stderr
+    assert "Likely cause: the program uses ctypes" in found.stderr
+    assert "Two replays of this recording differ from tick" in found.stderr
+    assert "program.py:9 in odd: seen = moment.nanoseconds" in found.stderr
+
+
+def test_replays_that_agree_with_each_other_show_the_lines_since_the_last_input(tmp_path: Path) -> None:
+    record(ADDRESS, tmp_path)
+    found = scope("verify", "--diagnose", cwd=tmp_path)
+    assert found.returncode == 3, found.stdout
+    assert "so the replay is repeatable" in found.stderr
+    assert "(builtins.id), the last that agreed" in found.stderr
+    assert "program.py:3 in <module>: print(ctypes.string_at(id(kept) + 32, 4))" in found.stderr
+
+
+def test_where_nothing_differs_there_is_nothing_to_diagnose(tmp_path: Path) -> None:
+    record("import time\nprint(time.time())\n", tmp_path)
+    done = scope("verify", "--diagnose", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
