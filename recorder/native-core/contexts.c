@@ -3,6 +3,7 @@
 #include "contexts.h"
 #include "control.h"
 #include "count.h"
+#include "foreign_locals.h"
 #include "replay.h"
 #include "thread_records.h"
 #include "ticks.h"
@@ -26,6 +27,7 @@ typedef struct {
     int hidden;            /* core_hidden of this thread while it does not run */
     uint32_t ticks_hidden;
     PyObject *callable, *self; /* what it waits for while it does not run; NULL: it was preempted */
+    foreign_locals *locals; /* what extensions keep for this thread, while it does not run */
     bool started, over;
 } context;
 
@@ -76,6 +78,8 @@ static void free_dead(void)
     if (!dead)
         return;
     munmap(dead->stack, dead->stack_size);
+    foreign_locals_free(dead->locals);
+    dead->locals = NULL;
     dead->stack = NULL;
     dead = NULL;
 }
@@ -95,6 +99,7 @@ static void leave(context *from, uint32_t to_number, context *to)
     from->ticks_hidden = ticks_hidden;
     if (!from->over)
         from->state = PyThreadState_Get();
+    from->locals = foreign_locals_take(from->locals);
     core_thread = to_number;
     core_hidden = to->hidden;
     ticks_hidden = to->ticks_hidden;
@@ -108,6 +113,7 @@ static void leave(context *from, uint32_t to_number, context *to)
 /* Every way into a context ends here: its thread state becomes the current one. */
 static void arrive(context *c)
 {
+    foreign_locals_put(c->locals);
     use_state(c->state);
     free_dead();
 }

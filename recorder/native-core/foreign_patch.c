@@ -2,6 +2,7 @@
 /* Exchanges the addresses through which loaded libraries call the C library. ELF, 64-bit. */
 #include "boundary.h"
 #include "foreign.h"
+#include "foreign_locals.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -156,7 +157,11 @@ static bool is_system(const char *path)
 static int visit(struct dl_phdr_info *info, size_t Py_UNUSED(size), void *pass)
 {
     loads = info->dlpi_adds;
-    if (!is_new(info) || pass || is_system(info->dlpi_name))
+    if (!is_new(info) || is_system(info->dlpi_name))
+        return 0;
+    if (core_mode == MODE_REPLAY)
+        foreign_locals_know(info);
+    if (pass)
         return 0;
     library found = {0};
     for (int i = 0; i < info->dlpi_phnum; i++)

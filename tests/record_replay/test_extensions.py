@@ -74,3 +74,73 @@ def test_it_replays_exactly(name: str, tmp_path: Path) -> None:
     assert replayed.pop().endswith(CLOSING)
     assert "".join(replayed) == recorded.stdout
     assert not os.listdir(folder)
+
+
+# --- what is not recorded is said
+
+STARTS_A_THREAD = """
+import ctypes, time
+libc = ctypes.CDLL(None)
+name = ctypes.create_string_buffer(16)
+print("before")
+
+def starts():
+    thread = ctypes.c_ulong()
+    assert libc.pthread_create(ctypes.byref(thread), None, libc.pause, None) == 0
+
+starts()
+print("after")
+"""
+
+
+def test_a_thread_of_an_extension_is_noted_and_stops_the_replay_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(STARTS_A_THREAD)
+    recorded = run(SCOPE, "record", "-o", "trace.db", "program.py", cwd=tmp_path)
+    assert (recorded.status, recorded.stdout) == (0, "before\nafter\n")
+    assert "an extension starts a thread of its own" in run(SCOPE, "info", "trace.db", cwd=tmp_path).stdout
+    verified = run(SCOPE, "verify", "trace.db", cwd=tmp_path)
+    assert verified.status == 3
+    assert "an extension of the program starts a thread of its own" in verified.stderr
+    stack = [line.strip().rpartition(", ")[2] for line in verified.stderr.splitlines() if "program.py" in line]
+    assert stack == ["in <module>", "in starts"]
+
+
+def test_more_threads_for_numbers_are_noted(tmp_path: Path) -> None:
+    command = ("env", "OMP_NUM_THREADS=2", SCOPE, "record", "-o", "trace.db", "-c", "import numpy; print(1)")
+    assert run(*command, cwd=tmp_path).status == 0
+    assert "OMP_NUM_THREADS=2: replay computes in one thread" in run(SCOPE, "info", "trace.db", cwd=tmp_path).stdout
+    assert run(SCOPE, "verify", "trace.db", cwd=tmp_path).status == 0
+
+
+# --- boundary files that packages ship
+
+PLUGIN = """
+from retroscope.recorder.boundary.declare import PASS, RESULT, Module
+
+MODULES = [Module("lmdb.cpython", functions=PASS, special={"version": RESULT})]
+"""
+
+
+def test_an_extension_nobody_lists_is_noted_once(tmp_path: Path) -> None:
+    assert run(SCOPE, "record", "-o", "trace.db", "-c", "import lmdb; print(lmdb.version())", cwd=tmp_path).status == 0
+    assert run(SCOPE, "info", "trace.db", cwd=tmp_path).stdout.count("extension lmdb.cpython is not listed") == 1
+
+
+@pytest.mark.parametrize("text", [PLUGIN, "no Python"], ids=["good", "broken"])
+def test_a_package_ships_a_boundary_file(text: str, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (site / "something-1.0.dist-info").mkdir(parents=True)
+    entries = "[console_scripts]\nx = y:z\n\n[retroscope.boundary]\nlmdb = lmdb_boundary\n"
+    (site / "something-1.0.dist-info" / "entry_points.txt").write_text(entries)
+    (site / "lmdb_boundary.py").write_text(text)
+    program = "import lmdb; print(lmdb.version())"
+    command = ("env", f"PYTHONPATH={site}", SCOPE, "record", "-o", "trace.db", "-c", program)
+    recorded = run(*command, cwd=tmp_path)
+    assert recorded.status == 0
+    shutil.rmtree(site)
+    verified = run(SCOPE, "verify", "--output", "trace.db", cwd=tmp_path)
+    assert (verified.status, verified.stdout.splitlines()[:1]) == (0, recorded.stdout.splitlines())
+    calls = [line for line in run(SCOPE, "events", "trace.db", cwd=tmp_path).stdout.splitlines() if ".version  " in line]
+    notes = run(SCOPE, "info", "trace.db", cwd=tmp_path).stdout
+    assert (len(calls), "is not listed" in notes) == ((1, False) if text == PLUGIN else (0, True))
+    assert ("cannot be used: SyntaxError" in notes) == (text != PLUGIN)
