@@ -140,7 +140,8 @@ def test_a_package_ships_a_boundary_file(text: str, tmp_path: Path) -> None:
     shutil.rmtree(site)
     verified = run(SCOPE, "verify", "--output", "trace.db", cwd=tmp_path)
     assert (verified.status, verified.stdout.splitlines()[:1]) == (0, recorded.stdout.splitlines())
-    calls = [line for line in run(SCOPE, "events", "trace.db", cwd=tmp_path).stdout.splitlines() if ".version  " in line]
+    events = run(SCOPE, "events", "trace.db", cwd=tmp_path).stdout.splitlines()
+    calls = [line for line in events if ".version  " in line]
     notes = run(SCOPE, "info", "trace.db", cwd=tmp_path).stdout
     assert (len(calls), "is not listed" in notes) == ((1, False) if text == PLUGIN else (0, True))
     assert ("cannot be used: SyntaxError" in notes) == (text != PLUGIN)
