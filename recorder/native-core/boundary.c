@@ -265,6 +265,11 @@ static PyObject *original_repr(boundary_entry *entry, const boundary_call *call)
     return entry->was.unary(call->self);
 }
 
+static PyObject *original_str(boundary_entry *entry, const boundary_call *call)
+{
+    return entry->was.unary(call->self);
+}
+
 static PyObject *original_hash(boundary_entry *entry, const boundary_call *call)
 {
     Py_hash_t hash = entry->was.hash(call->self);
@@ -394,6 +399,12 @@ static PyObject *slot_repr(PyObject *self)
     return boundary_dispatch(slot_entry(Py_TYPE(self), original_repr), &call);
 }
 
+static PyObject *slot_str(PyObject *self)
+{
+    const boundary_call call = {self, NULL, 0, NULL};
+    return boundary_dispatch(slot_entry(Py_TYPE(self), original_str), &call);
+}
+
 static Py_hash_t slot_hash(PyObject *self)
 {
     const boundary_call call = {self, NULL, 0, NULL};
@@ -441,6 +452,7 @@ static const slot_kind slot_kinds[] = {
     {"__new__", 0, offsetof(PyTypeObject, tp_new), (void *)slot_new, original_new},
     {"__next__", 0, offsetof(PyTypeObject, tp_iternext), (void *)slot_iternext, original_unary},
     {"__repr__", 0, offsetof(PyTypeObject, tp_repr), (void *)slot_repr, original_repr},
+    {"__str__", 0, offsetof(PyTypeObject, tp_str), (void *)slot_str, original_str},
     {"__hash__", 0, offsetof(PyTypeObject, tp_hash), (void *)slot_hash, original_hash},
     {"__eq__", 0, offsetof(PyTypeObject, tp_richcompare), (void *)slot_compare, original_compare}, /* and the others */
     {"__len__", offsetof(PyTypeObject, tp_as_mapping), offsetof(PyMappingMethods, mp_length), (void *)slot_length,

@@ -67,6 +67,7 @@ PROGRAMS = [
     script("standard_input", stdin=LINES),
     script("subprocesses"),
     script("tracers", same=False),  # the inside of the import system is not shown
+    script("tcl"),
     script("threads_race", same=False),
     script("threads_waiting", same=False),
     script("values"),

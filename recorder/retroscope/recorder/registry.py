@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
            "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings",
-           "sharing", "addresses", "memory", "interpreters", "testing", "packages",
+           "sharing", "addresses", "memory", "interpreters", "windows", "testing", "packages",
            "cryptography")
 
 

@@ -20,6 +20,7 @@ _CALLS = {
         _sqlite3.Connection.backup
         _xxsubinterpreters.run_string _xxsubinterpreters.destroy
         _interpreters.run_string _interpreters.run_func _interpreters.exec _interpreters.call _interpreters.destroy
+        _tkinter.tkapp.mainloop _tkinter.tkapp.dooneevent _tkinter.tkapp.call _tkinter.tkapp.eval
         _interpchannels.send _interpchannels.send_buffer _interpchannels.recv
         _testcapi.run_in_subinterp _testcapi.run_in_subinterp_with_config
         _testinternalcapi.run_in_subinterp_with_config _testinternalcapi.exec_interpreter
