@@ -2,6 +2,8 @@
 
     python tests/record_replay/stdlib_modules.py [--python PYTHON …] [--modules test_json …] [--results FOLDER]
 
+docs/compatibility.md is made of the results in tests/record_replay/results: `make compatibility`.
+
 Each module runs three times: under plain Python, under `scope record`, and in `scope verify`. It is exact when the
 recorded run has the same tests with the same outcomes and the same exit status as the plain one, and the replay ends
 where the recording ended, with the recorded run's stdout and stderr byte for byte. A PYTHON is an interpreter with
@@ -26,6 +28,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 CLOSING = re.compile(rb"replayed ([\d,]+) ticks?, ([\d,]+) inputs?, \d+ process(?:es)?, 0 divergences\n\Z")
+REMARKS = re.compile(rb"(?m)^scope: process \d+: [^\n]*\n")  # of verify, about children: what they ran is not recorded
 LONGEST_DETAIL = 400
 
 
@@ -159,7 +162,8 @@ def judge_replay(verdict: Verdict, recorded: Ran, verified: Ran) -> None:
         state, detail = "diverges", verified.stderr.decode("utf-8", "replace").strip()
     else:
         verdict.ticks, verdict.inputs = (int(number.replace(b",", b"")) for number in closing.groups())
-        if verified.stdout != recorded.stdout or CLOSING.sub(b"", verified.stderr) != recorded.stderr:
+        stderr = REMARKS.sub(b"", CLOSING.sub(b"", verified.stderr))
+        if verified.stdout != recorded.stdout or stderr != recorded.stderr:
             state, detail = "output", "stdout" if verified.stdout != recorded.stdout else "stderr"
     if state:
         parts = (verdict.detail, f"{state}: {detail}" if verdict.detail else detail)
@@ -181,18 +185,55 @@ def row(version: str, verdict: Verdict) -> str:
     return f"{version:5} {verdict.module:28} {verdict.state:9} {times} {verdict.inputs:9} {verdict.ticks:11} {detail}"
 
 
-def save(folder: Path, version: str, verdicts: list[Verdict]) -> None:
+# Left out of a sweep of everything: no output of their own, another system, a display, the network, or hours.
+LEFT_OUT = """
+    test_asyncio test_bigaddrspace test_bigmem test_cext test_concurrent_futures test_cppext test_crashers test_devpoll
+    test_distutils test_embed test_ensurepip test_freeze test_gdb test_idle test_kqueue test_largefile test_launcher
+    test_lib2to3 test_msilib test_multiprocessing_fork test_multiprocessing_forkserver test_multiprocessing_spawn
+    test_peg_generator test_regrtest test_signal test_smtpnet test_startfile test_subprocess test_tix test_tkinter
+    test_tools test_ttk test_ttk_textonly test_urllib2net test_urllibnet test_venv test_winconsoleio test_winreg
+    test_winsound test_wmi test_xmlrpc_net test_zipfile64
+"""
+
+
+def every_module(python: str) -> list[str]:
+    """The test modules that come with this interpreter, but those left out."""
+    command = [python, "-c", "import test; print(test.__path__[0])"]
+    folder = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    found = {path.stem for path in folder.glob("test_*") if path.is_dir() or path.suffix == ".py"}
+    return sorted(found - set(LEFT_OUT.split()))
+
+
+def tree_state() -> str:
+    """The commit that was measured."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=10", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+
+
+def without_paths(detail: str) -> str:
+    """The beginning of what went wrong, with the last parts of paths only."""
+    return re.sub(r"(?:/[^\s/'\"]+)+/(?=[^\s/])", "…/", detail.partition("\n")[0])[:240]
+
+
+def save(folder: Path, python: str, verdicts: list[Verdict]) -> None:
     """Merges into FOLDER/VERSION.json: a sweep of some modules leaves the others' results."""
-    path = folder / f"{version}.json"
-    known = {item["module"]: item for item in json.loads(path.read_text())} if path.exists() else {}
-    known.update((verdict.module, asdict(verdict)) for verdict in verdicts)
-    path.write_text(json.dumps([known[name] for name in sorted(known)], indent=1) + "\n")
+    path = folder / f"{version_of(python)}.json"
+    stored = json.loads(path.read_text()) if path.exists() else {"modules": {}}
+    command = [python, "-c", "import platform as p; print(p.python_version(), p.system(), p.machine())"]
+    stored["python"] = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    stored["date"] = time.strftime("%Y-%m-%d", time.gmtime())
+    for verdict in verdicts:
+        facts = asdict(verdict) | {"detail": without_paths(verdict.detail), "commit": tree_state()}
+        stored["modules"][facts.pop("module")] = facts
+    stored["modules"] = dict(sorted(stored["modules"].items()))
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(stored, indent=1) + "\n")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", nargs="+", default=[sys.executable])
-    parser.add_argument("--modules", nargs="+", required=True)
+    parser.add_argument("--modules", nargs="+", help="default: all that come with the interpreter, but a few")
     parser.add_argument("--timeout", type=float, default=120, help="seconds for each of the three runs")
     parser.add_argument("--plain-timeout", type=float, default=0, help="of the plain run; default: the same")
     parser.add_argument("--jobs", type=int, default=1)
@@ -202,15 +243,16 @@ def main() -> int:
     exact = True
     for python in arguments.python:
         version = version_of(python)
+        modules = arguments.modules or every_module(python)
         verdicts = []
         with ThreadPoolExecutor(arguments.jobs) as pool:
             limits = (arguments.timeout, arguments.keep, arguments.plain_timeout)
-            jobs = [pool.submit(examine, python, name, *limits) for name in arguments.modules]
+            jobs = [pool.submit(examine, python, name, *limits) for name in modules]
             for job in jobs:
                 verdicts.append(job.result())
                 print(row(version, verdicts[-1]), flush=True)
                 if arguments.results:
-                    save(arguments.results, version, verdicts[-1:])
+                    save(arguments.results, python, verdicts[-1:])
         exact = exact and all(verdict.state in ("exact", "skipped", "plain") for verdict in verdicts)
     return 0 if exact else 1
 
