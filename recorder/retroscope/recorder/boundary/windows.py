@@ -1,5 +1,5 @@
-"""Tk through `_tkinter`. In replay there is no Tcl: applications and Tcl objects are empty shells with all their methods
-at the boundary, and commands that Tcl calls are called as the recording says."""
+"""Tk through `_tkinter`. In replay there is no Tcl: applications and Tcl objects are empty shells, every method is at
+the boundary, and commands that Tcl calls are called as the recording says."""
 
 from retroscope.recorder.boundary.declare import PASS, RESULT, Module, Policy, Type
 
