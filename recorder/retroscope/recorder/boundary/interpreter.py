@@ -16,16 +16,21 @@ def bind(core: "Core") -> None:
     _core = core
 
 
+terminals: "list[bool]" = [False, False]  # were standard input and output terminals when the program began? Set by boot.py
+
+
 def _at_terminal(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     """input() reads through readline, below the streams, when both are terminals."""
     import sys
 
-    stdin, stdout = sys.__stdin__, sys.__stdout__
-    return bool(stdin and stdout and _is_terminal(stdin) and _is_terminal(stdout))
+    streams = (sys.__dict__.get("stdin"), sys.__dict__.get("stdout"))
+    return all(terminals) and all(_is_standard(stream, number) for number, stream in enumerate(streams))
 
 
-def _is_terminal(stream: "Any") -> bool:
-    return bool(stream.line_buffering and not stream.closed)
+def _is_standard(stream: "Any", descriptor: int) -> bool:
+    import _io
+
+    return type(stream) is _io.TextIOWrapper and not stream.closed and stream.fileno() == descriptor
 
 
 def _code_type(module: "Any") -> type:
