@@ -12,15 +12,16 @@ virtual environment with Retroscope installed; `--install` puts what the suites 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tarfile
 import tempfile
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from stdlib_modules import Ran, Verdict, fresh, judge_recording, judge_replay, outcomes, row, run, save, version_of
+from stdlib_modules import Ran, Verdict, fresh, judge_recording, judge_replay, outcomes, row, run, version_of
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parent.parent / "build" / "suites"
@@ -29,20 +30,28 @@ LONGEST_DETAIL = 400
 
 @dataclass(frozen=True)
 class Suite:
-    """One line of package_suites.toml: `version` is that of the source distribution, `tests` are pytest's arguments,
-    `path` is put on PYTHONPATH, `needs` are requirements besides the package itself, `plugins` the modules of
-    pytest's plug-ins that these tests use: no other is loaded, as neighbours have other ones."""
+    """One entry of package_suites.toml: `version` is that of the source distribution, `tests` are pytest's arguments;
+    `program` stands for all of them where it is not pytest that runs. `needs` are requirements besides the package
+    itself, `plugins` the modules of pytest's plug-ins that these tests use: no other is loaded, as neighbours have
+    other ones."""
 
     name: str
     version: str
-    tests: list[str]
+    tests: list[str] = field(default_factory=list)
+    program: list[str] = field(default_factory=list)
     needs: list[str] = field(default_factory=list)
     plugins: list[str] = field(default_factory=list)
-    path: str = ""
 
     @property
     def requirement(self) -> str:
         return f"{self.name}=={self.version}"
+
+    def command(self, report: Path) -> list[str]:
+        """What follows `python`."""
+        if self.program:
+            return self.program
+        plugins = [word for plugin in self.plugins for word in ("-p", plugin)]
+        return ["-m", "pytest", "-p", "no:cacheprovider", *plugins, f"--junit-xml={report}", *self.tests]
 
 
 def suites() -> list[Suite]:
@@ -85,13 +94,12 @@ def examine(python: str, suite: Suite, seconds: float, keep: Path | None) -> Ver
     with tempfile.TemporaryDirectory(prefix="suite-") as name:
         home = Path(name)
         trace, report = home / "trace.db", home / "report.xml"
-        plugins = [word for plugin in suite.plugins for word in ("-p", plugin)]
-        program = ["-m", "pytest", "-p", "no:cacheprovider", *plugins, f"--junit-xml={report}", *suite.tests]
+        program = suite.command(report)
         scope = str(Path(python).parent / "scope")
-        extra = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": suite.path}
+        extra = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         plain = run([python, *program], unpacked(suite, home), seconds, extra)
         expected = outcomes(report)
-        if plain.status is None or not expected:
+        if plain.status is None or (not expected and not suite.program):
             return Verdict(suite.name, "plain", last_line(plain))
         recorded = run([scope, "record", "-q", "-o", str(trace), *program], unpacked(suite, home), seconds, extra)
         spent = {"plain": plain.seconds, "recorded": recorded.seconds}
@@ -114,16 +122,26 @@ def last_line(ran: Ran) -> str:
     return lines[-1][:LONGEST_DETAIL]
 
 
+def save(folder: Path, kind: str, version: str, verdict: Verdict, release: str) -> None:
+    """Merges into FOLDER/KIND-VERSION.json, which tools/compatibility_packages.py reads."""
+    path = folder / f"{kind}-{version}.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known[verdict.module] = {"release": release, **asdict(verdict)}
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", nargs="+", default=[sys.executable])
     parser.add_argument("--suites", nargs="+", help="their names; default: all of package_suites.toml")
     parser.add_argument("--install", action="store_true", help="fetch and install what the suites need, run nothing")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for each of the three runs")
-    parser.add_argument("--results", type=Path, help="merge the results into FOLDER/VERSION.json")
+    parser.add_argument("--results", type=Path, help="merge the results into FOLDER/packages-VERSION.json")
     parser.add_argument("--keep", type=Path, help="keep the traces that are not exact in this folder")
     arguments = parser.parse_args()
-    chosen = [suite for suite in suites() if not arguments.suites or suite.name in arguments.suites]
+    known = {suite.name: suite for suite in suites()}
+    chosen = [known[name] for name in arguments.suites or known]
     exact = True
     for python in arguments.python:
         if arguments.install:
@@ -135,7 +153,7 @@ def main() -> int:
             print(row(version, verdict), flush=True)
             exact = exact and verdict.state in ("exact", "plain")
             if arguments.results:
-                save(arguments.results, version, [verdict])
+                save(arguments.results, "packages", version, verdict, suite.version)
     return 0 if exact else 1
 
 
