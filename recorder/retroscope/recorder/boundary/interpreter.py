@@ -16,7 +16,8 @@ def bind(core: "Core") -> None:
     _core = core
 
 
-terminals: "list[bool]" = [False, False]  # were standard input and output terminals when the program began? Set by boot.py
+# Were standard input and output terminals when the program began? boot.py says.
+terminals: "list[bool]" = [False, False]
 
 
 def _at_terminal(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
