@@ -84,6 +84,14 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call);
 /* A DEFINE record is due: `entry` must be what it names. */
 int replay_definition(boundary_entry *entry);
 
+/* The arguments of a call as CPython's older conventions want them: a new tuple, and a new dict or NULL for none. NULL
+ * with an exception set: no memory. */
+PyObject *boundary_args(const boundary_call *call);
+PyObject *boundary_kwargs(const boundary_call *call);
+
+/* The entry of the nearest base of `type` whose slot, called by `original`, is at the boundary. There must be one. */
+boundary_entry *boundary_of_slot(PyTypeObject *type, boundary_original original);
+
 /* Calls `adapter` hidden with (value, self, args tuple, kwargs dict or None); a NULL value is left out. */
 PyObject *boundary_adapt(PyObject *adapter, PyObject *value, const boundary_call *call);
 
