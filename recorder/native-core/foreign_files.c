@@ -294,7 +294,8 @@ foreign_rule foreign_rule_of(const char *name)
         {"fopen", rule_fopen}, {"fopen64", rule_fopen}, {"fdopen", rule_fdopen},
         {"syscall", rule_syscall}, {"sysconf", rule_sysconf}, {"getauxval", rule_auxiliary}, {"dlsym", rule_dlsym}, {"pthread_create", rule_thread},
         {"mkstemp", rule_temporary}, {"mkstemp64", rule_temporary}, {"getcwd", foreign_getcwd},
-        {"realpath", foreign_realpath}, {"getaddrinfo", foreign_getaddrinfo}, {"freeaddrinfo", foreign_freeaddrinfo},
+        {"getpwuid_r", foreign_account}, {"getpwnam_r", foreign_account}, {"getpwuid", foreign_account_shared},
+        {"getpwnam", foreign_account_shared}, {"realpath", foreign_realpath}, {"getaddrinfo", foreign_getaddrinfo}, {"freeaddrinfo", foreign_freeaddrinfo},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if (strcmp(rules[i].name, name) == 0)
