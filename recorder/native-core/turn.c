@@ -150,13 +150,14 @@ static void drop_waiter(waiter *w)
 }
 
 /* With the mutex, which others may have meanwhile: sleeps until it is woken or `limit` has passed, 0 or an error number.
- * The main thread takes note of the signals that interrupt it: CPython's other threads would be busy with them
- * until then (3.11 does not even get past the next function entry), and would never hand over the turn. */
+ * The main thread takes note of the signals that interrupted it, or came just before it slept: CPython's other threads
+ * would be busy with them until then (3.11 does not even get past the next function entry), and would never hand over
+ * the turn. */
 static int doze(waiter *w, const struct timespec *limit)
 {
     pthread_mutex_unlock(&mutex);
     int failed = sem_clockwait(&w->wake, CLOCK_MONOTONIC, limit) < 0 ? errno : 0;
-    if (failed == EINTR && signals_are_mine()) {
+    if (failed && signals_are_mine()) {
         PyEval_RestoreThread(w->state);
         signals_take_note();
         w->state = PyEval_SaveThread();
