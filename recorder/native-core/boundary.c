@@ -401,14 +401,14 @@ static int patch_target(boundary_entry *entry, PyObject *target, PyObject *owner
 static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"target", "owner", "attribute", "name", "policy", "index", "descriptor",
-                            "encode", "decode", "when", "wrap", "member", "blocking", "changes", NULL};
+                            "encode", "decode", "when", "wrap", "member", "blocking", "changes", "rewrite", NULL};
     PyObject *target, *owner, *name, *encode = NULL, *decode = NULL, *when = NULL, *wrap = NULL, *member = NULL,
-             *changes = NULL;
+             *changes = NULL, *rewrite = NULL;
     const char *attribute;
     int policy, blocking = BLOCKS_NEVER;
     Py_ssize_t index = 0, descriptor = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsUi|nnOOOOO!iO!", names, &target, &owner, &attribute, &name, &policy,
-                                     &index, &descriptor, &encode, &decode, &when, &wrap, &PyMemberDescr_Type, &member, &blocking, &PyTuple_Type, &changes))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsUi|nnOOOOO!iO!O", names, &target, &owner, &attribute, &name, &policy,
+                                     &index, &descriptor, &encode, &decode, &when, &wrap, &PyMemberDescr_Type, &member, &blocking, &PyTuple_Type, &changes, &rewrite))
         return NULL;
     if (used > TRAMPOLINES - 1)
         return PyErr_Format(PyExc_RuntimeError, "more than %d callables at the boundary", TRAMPOLINES);
@@ -425,6 +425,7 @@ static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     entry->decode = Py_XNewRef(decode);
     entry->when = Py_XNewRef(when);
     entry->wrap = Py_XNewRef(wrap);
+    entry->rewrite = Py_XNewRef(rewrite);
     entry->member = member ? ((PyMemberDescrObject *)member)->d_member : NULL;
     for (Py_ssize_t i = 0; changes && i < PyTuple_GET_SIZE(changes) && i < BOUNDARY_CHANGES; i++)
         entry->changes[i] = ((PyMemberDescrObject *)PyTuple_GET_ITEM(changes, i))->d_member;
@@ -436,6 +437,7 @@ static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
         Py_XDECREF(decode);
         Py_XDECREF(when);
         Py_XDECREF(wrap);
+        Py_XDECREF(rewrite);
         PyMem_Free(entry);
         return NULL;
     }

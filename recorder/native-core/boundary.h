@@ -62,6 +62,7 @@ struct boundary_entry {
     PyObject *encode, *decode;   /* ADAPT, SOURCE, HOOK; owned */
     PyObject *when;              /* (self, args, kwargs) -> does this call cross? NULL: always; owned */
     PyObject *wrap;              /* (call, self, args, kwargs): stands for the call when it is due; owned */
+    PyObject *rewrite;           /* (self, args, kwargs) -> what the original gets instead, recording; owned */
     PyMemberDef *member;         /* wrap is due when this member of self is not None; NULL: when argument `index` is; index -1: always */
     PyMemberDef *changes[BOUNDARY_CHANGES]; /* members of self that a call may change: objects and longs */
     Py_ssize_t index;            /* BUFFER: the buffer argument; OUTPUT: the data argument; wrap: see above */

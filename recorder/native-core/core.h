@@ -31,6 +31,7 @@ void core_show(void);
 int consumer_register(PyObject *module);
 int scan_register(PyObject *module);
 int control_register(PyObject *module);
+int family_register(PyObject *module);
 int shared_memory_register(PyObject *module);
 int startup_register(PyObject *module);
 int hidden_register(PyObject *module);

@@ -71,6 +71,22 @@ void record_calls_exec(int on)
         atomic_store(&producer.header->replaced, (uint64_t)on);
 }
 
+const char *record_door(void)
+{
+    return attached ? producer.header->door : "";
+}
+
+int record_process(void)
+{
+    return attached ? (int)producer.header->process : 0;
+}
+
+void record_saw_start(int pid)
+{
+    if (attached)
+        joining_saw_start(producer.header, pid);
+}
+
 void record_saw_end(int pid, int status)
 {
     if (attached)

@@ -47,6 +47,13 @@ int record_in_child(void);
 void record_exits(int status);
 void record_calls_exec(int on);
 
+/* The name of the door, "" when this process is not recorded; its number in the trace. */
+const char *record_door(void);
+int record_process(void);
+
+/* Tells the drain that the process `pid` will ask for a ring. */
+void record_saw_start(int pid);
+
 /* Tells the drain how the process `pid` ended, if it can be told: `status` as of waitpid. */
 void record_saw_end(int pid, int status);
 

@@ -11,11 +11,11 @@
 /* As retroscope.recorder.door reads it. */
 typedef struct {
     uint32_t kind;
-    int32_t number;      /* FORKING: the parent's number in the trace; ENDED: a pid */
+    int32_t number;      /* FORKING, STARTED: the parent's number in the trace; ENDED, SAW_START: a pid */
     uint64_t first, second;
 } message;
 
-enum { FORKING = 1, FORKED, ENDED };
+enum { FORKING = 1, FORKED, ENDED, STARTED, SAW_START };
 
 _Static_assert(sizeof(message) == 24, "as documented in Seam 1");
 
@@ -102,13 +102,37 @@ void joining_leave(joining_place *place)
     *place = (joining_place){-1, -1};
 }
 
-void joining_saw_end(const ring_header *ours, int pid, int status)
+int joining_start(const char *door, int number, const char *facts, size_t size)
 {
-    const message m = {ENDED, pid, (uint64_t)(uint32_t)status, 0};
+    const message m = {.kind = STARTED, .number = number};
+    struct iovec parts[] = {{(void *)&m, sizeof m}, {(void *)facts, size}};
+    const struct msghdr whole = {.msg_iov = parts, .msg_iovlen = 2};
+    int fd = knock(door);
+    if (fd < 0)
+        return -1;
+    int ring = sendmsg(fd, &whole, MSG_NOSIGNAL) == (ssize_t)(sizeof m + size) ? take_descriptor(fd) : -1;
+    close(fd);
+    return ring;
+}
+
+static void tell(const ring_header *ours, const message *m)
+{
     int saved = errno, fd = knock(ours->door);
     if (fd >= 0) {
-        say(fd, &m); /* if nobody listens any more, nobody wants to know */
+        say(fd, m); /* if nobody listens any more, nobody wants to know */
         close(fd);
     }
     errno = saved;
+}
+
+void joining_saw_start(const ring_header *ours, int pid)
+{
+    const message m = {.kind = SAW_START, .number = pid};
+    tell(ours, &m);
+}
+
+void joining_saw_end(const ring_header *ours, int pid, int status)
+{
+    const message m = {ENDED, pid, (uint64_t)(uint32_t)status, 0};
+    tell(ours, &m);
 }

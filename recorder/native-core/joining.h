@@ -22,6 +22,12 @@ void joining_take(joining_place *place);
 /* In the parent, whatever became of the fork. */
 void joining_leave(joining_place *place);
 
+/* The calling process was started by process `number`, and is described so (marshalled): a ring's descriptor, or -1. */
+int joining_start(const char *door, int number, const char *facts, size_t size);
+
+/* The process `pid` was started and will ask for a ring. */
+void joining_saw_start(const ring_header *ours, int pid);
+
 /* The process `pid` has ended so (as of waitpid), which only its parent can know. Nobody may be listening. */
 void joining_saw_end(const ring_header *ours, int pid, int status);
 

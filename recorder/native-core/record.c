@@ -145,15 +145,42 @@ static void record_raised(boundary_entry *entry, const boundary_call *call, uint
     error_put_back(error);
 }
 
-static PyObject *run_original(boundary_entry *entry, const boundary_call *call)
+static PyObject *run(boundary_entry *entry, const boundary_call *call)
 {
     return entry->blocking ? threads_call_blocking(entry, call) : entry->original(entry, call);
 }
 
-static PyObject *run_hidden(boundary_entry *entry, const boundary_call *call)
+/* With other positional arguments, as many as before. */
+static PyObject *run_rewritten(boundary_entry *entry, const boundary_call *call, PyObject *positional)
+{
+    Py_ssize_t named = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
+    PyObject **args = PyMem_Malloc((size_t)(call->nargs + named + 1) * sizeof *args);
+    if (!args)
+        return PyErr_NoMemory();
+    memcpy(args, ((PyTupleObject *)positional)->ob_item, (size_t)call->nargs * sizeof *args);
+    memcpy(args + call->nargs, call->args + call->nargs, (size_t)named * sizeof *args);
+    const boundary_call other = {.self = call->self, .args = args, .nargs = call->nargs, .kwnames = call->kwnames};
+    PyObject *result = run(entry, &other);
+    PyMem_Free(args);
+    return result;
+}
+
+/* What the original gets instead of the positional arguments; NULL: those themselves. Arguments that make no sense are the
+ * original's own affair. */
+static PyObject *rewritten(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *positional = entry->rewrite ? boundary_adapt(entry->rewrite, NULL, call) : NULL;
+    if (!positional)
+        PyErr_Clear();
+    if (positional && (!PyTuple_Check(positional) || PyTuple_GET_SIZE(positional) != call->nargs))
+        Py_CLEAR(positional);
+    return positional;
+}
+
+static PyObject *run_hidden(boundary_entry *entry, const boundary_call *call, PyObject *positional)
 {
     core_hidden++;
-    PyObject *result = run_original(entry, call);
+    PyObject *result = positional ? run_rewritten(entry, call, positional) : run(entry, call);
     core_hidden--;
     return result;
 }
@@ -162,7 +189,7 @@ static PyObject *run_hidden(boundary_entry *entry, const boundary_call *call)
 static PyObject *run_python(boundary_entry *entry, const boundary_call *call)
 {
     core_hide();
-    PyObject *result = run_original(entry, call);
+    PyObject *result = run(entry, call);
     core_show();
     return result;
 }
@@ -201,14 +228,16 @@ PyObject *record_call(boundary_entry *entry, const boundary_call *call)
     if (entry->policy == POLICY_EXIT)
         record_last(entry, call, digest);
     if (entry->policy == POLICY_RERUN || entry->policy == POLICY_KEEP) {
-        PyObject *result = run_original(entry, call);
+        PyObject *result = run(entry, call);
         if (core_mode == MODE_RECORD)
             record_outcome(entry, call, result && entry->policy == POLICY_KEEP ? Py_None : result, digest);
         return result;
     }
+    PyObject *positional = rewritten(entry, call);
     callback_watch(&scope, entry, call, digest);
-    PyObject *result = entry->is_python ? run_python(entry, call) : run_hidden(entry, call);
+    PyObject *result = entry->is_python ? run_python(entry, call) : run_hidden(entry, call, positional);
     callback_unwatch(&scope);
+    Py_XDECREF(positional);
     if (core_mode == MODE_RECORD) /* else the call forked, and this is the child */
         record_outcome(entry, &scope.call, result, digest);
     callback_done(&scope);

@@ -162,22 +162,6 @@ static PyObject *note(PyObject *Py_UNUSED(module), PyObject *text)
     Py_RETURN_NONE;
 }
 
-static PyObject *calls_exec(PyObject *Py_UNUSED(module), PyObject *on)
-{
-    record_calls_exec(PyObject_IsTrue(on) == 1);
-    Py_RETURN_NONE;
-}
-
-static PyObject *saw_end(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    int pid, status;
-    if (!PyArg_ParseTuple(args, "ii", &pid, &status))
-        return NULL;
-    if (core_mode == MODE_RECORD)
-        record_saw_end(pid, status);
-    Py_RETURN_NONE;
-}
-
 /* --- running the program ---------------------------------------------------------------------------- */
 
 /* Our own frames must not show in the program's stacks: it begins with an empty one. */
@@ -414,8 +398,6 @@ static PyMethodDef functions[] = {
      "own_source((path, content)) -> tuple: a SOURCE record of the program's own file, or in replay what it holds."},
     {"blake2b", blake2b, METH_O, "blake2b(content) -> bytes: its BLAKE2b digest of 16 bytes."},
     {"note", note, METH_O, "note(text): a NOTE record."},
-    {"calls_exec", calls_exec, METH_O, "calls_exec(on): this process calls exec now; or did, in vain."},
-    {"saw_end", saw_end, METH_VARARGS, "saw_end(pid, status): how a process ended, as of waitpid, for the trace."},
     {"run", run, METH_VARARGS,
      "run(prepare, site): imports site if asked, calls prepare() hidden for (code, globals) or (callable, args),\n"
      "runs that as the program and exits the process as plain Python would. Never returns."},

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from retroscope.recorder.spawn import own_flags
+from retroscope.recorder.command_lines import own_flags
 from retroscope.trace import open_trace
 
 RECORD = [sys.executable, "-m", "retroscope.cli", "record", "-o", "trace.db"]

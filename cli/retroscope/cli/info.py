@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from retroscope.trace import Process, TraceReader
 
+_LONGEST_COMMAND = 60
 _MOST_BEFORE_START = 20  # records looked at to find how the process was started
 
 
@@ -69,6 +70,8 @@ def _process(trace: TraceReader, process: Process, *, secrets: bool) -> dict[str
         "id": process.id,
         "pid": process.pid,
         "parent": process.parent,
+        "forked": process.forked is not None,
+        "replaced_by": process.number if process.ended == "replaced" else None,
         "argv": argv if secrets else redact_words(argv),
         "directory": process.cwd,
         "executable": process.executable,
@@ -76,6 +79,7 @@ def _process(trace: TraceReader, process: Process, *, secrets: bool) -> dict[str
         "started": process.started,
         "finished": process.finished,
         "ended": process.ended,
+        "replaced": process.replaced,
         "status": process.number if process.ended == "exited" else None,
         "signal": process.number if process.ended == "signal" else None,
         "stopped": process.stopped,
@@ -127,6 +131,8 @@ def _lines(facts: dict[str, object]) -> list[str]:
         f"  size       {_count(facts['inputs'], 'input')}{many}, {_size(facts['bytes'])} in the file",
         f"  sources    {_count(facts['sources'], 'file')} kept in the trace",
     ]
+    if many:
+        lines += ["  processes", *_tree(processes)]
     for process in processes:
         lines += _process_lines(process, title=f"process {process['id']}" if many else "program")
     first = processes[0]
@@ -138,14 +144,36 @@ def _lines(facts: dict[str, object]) -> list[str]:
 def _process_lines(process: dict[str, object], title: str) -> list[str]:
     argv, notes = process["argv"], process["notes"]
     assert isinstance(argv, list) and isinstance(notes, list)
-    lines = [
-        f"  {title:<10} {' '.join(map(str, argv))}",
+    lines = [f"  {title:<10} {' '.join(map(str, argv))}", *_descent(process)]
+    lines += [
         f"  directory  {process['directory']}",
         f"  ended      {_ending(process)}",
         f"  stream     {_count(process['inputs'], 'input')}, {_size(process['stream_bytes'])}; wrote "
         f"{_size(process['stdout_bytes'])} to stdout, {_size(process['stderr_bytes'])} to stderr",
     ]
     return lines + [f"  note       {note}" for note in notes]
+
+
+def _descent(process: dict[str, object]) -> list[str]:
+    """Where a process comes from that is not the program itself."""
+    if process["parent"] is None:
+        return []
+    how = "forked" if process["forked"] else "started"
+    return [f"  pid        {process['pid']}, {how} by process {process['parent']}"]
+
+
+def _tree(processes: list[dict[str, object]], parent: object = None, depth: int = 0) -> list[str]:
+    """Who came from whom, one a line."""
+    lines = []
+    for process in processes:
+        if process["parent"] == parent:
+            argv = process["argv"]
+            assert isinstance(argv, list)
+            words = "forked" if process["forked"] else " ".join(map(str, argv)).replace("\n", " ")
+            shown = words if len(words) <= _LONGEST_COMMAND else words[: _LONGEST_COMMAND - 1] + "…"
+            lines.append(f"    {'  ' * depth}{process['id']} {shown} · pid {process['pid']} · {_ending(process)}")
+            lines += _tree(processes, process["id"], depth + 1)
+    return lines
 
 
 def _state(facts: dict[str, object]) -> str:
@@ -169,6 +197,10 @@ def _ending(process: dict[str, object]) -> str:
         return f"with exit status {process['status']}{after}"
     if ended == "signal":
         return f"killed by {_signal_name(process['signal'])}{after}"
+    if ended == "replaced":
+        return f"became process {process['replaced_by']}{after}"
+    if process["replaced"]:
+        return f"became another program, which is not recorded{after}"
     if ended == "running":
         return "not yet, it is running"
     return f"not seen{after}"

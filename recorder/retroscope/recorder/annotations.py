@@ -19,6 +19,7 @@ Kwargs = dict[str, Any] | None
 Encode = Callable[[Any, Any, Args, Kwargs], Any]  # (result, self, args, kwargs) -> plain value
 Decode = Callable[[Any, Any, Args, Kwargs], Any]  # (value, self, args, kwargs) -> result
 When = Callable[[Any, Args, Kwargs], Any]  # (self, args, kwargs) -> true: this call crosses
+Rewrite = Callable[[Any, Args, Kwargs], "Args | None"]  # (self, args, kwargs) -> other positional arguments
 Wrap = Callable[[Any, Any, Args, Kwargs], Any]  # (call, self, args, kwargs) -> result
 Handle = tuple[Callable[[Any], Any], Callable[[type, Any, Any], Any]]  # encode(object), decode(type, value, self)
 FindType = Callable[[ModuleType], type]

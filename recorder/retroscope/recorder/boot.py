@@ -28,6 +28,9 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
     if facts["main"]["form"] == "file" and not facts["main"]["error"]:
         main = core.own_source(main)
     registry = importer.load("registry")
+    if not replaying:
+        processes = importer.load("boundary.processes")
+        processes.know(facts["seed"], config.get("chaos"), importer.folder + "/startup.py", config["core"])
     registry.take_over(core, importer)
     core.set_main_ident(facts["ident"])
     if config.get("chaos") is not None:

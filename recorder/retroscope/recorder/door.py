@@ -18,7 +18,8 @@ _MESSAGE = struct.Struct("<IiQQ")  # kind, number, first, second
 _CREDENTIALS = struct.Struct("3i")  # pid, user, group
 _QUEUE = 4096
 _SO_PASSCRED, _SCM_CREDENTIALS = 16, 2
-_FORKING, _FORKED, _ENDED = 1, 2, 3
+_FORKING, _FORKED, _ENDED, _STARTED, _SAW_START = 1, 2, 3, 4, 5
+_LONGEST = 1 << 18  # bytes of a message
 
 
 class Forking:
@@ -51,6 +52,29 @@ class Ended:
         self.status = status
 
 
+class Started:
+    """A Python with this pid was started by the trace's process `parent` and needs a ring; `facts` describe it."""
+
+    __slots__ = ("facts", "parent", "pid")
+
+    def __init__(self, pid: int, parent: int, facts: dict[str, object]) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.facts = facts
+
+
+class SawStart:
+    """The process `pid` was started, and will come as Started."""
+
+    __slots__ = ("pid",)
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+
+Said = Forking | Forked | Ended | Started | SawStart
+
+
 class Visitor:
     """Somebody who has knocked."""
 
@@ -58,21 +82,26 @@ class Visitor:
         self._connection = connection
         self.descriptor = connection.fileno()
 
-    def hear(self) -> Forking | Forked | Ended | None:
+    def hear(self) -> Said | None:
         """The next message; None when there is nothing more to come. BlockingIOError: nothing as yet."""
         try:
-            data, extra, _, _ = self._connection.recvmsg(_MESSAGE.size, 64)
+            data, extra, _, _ = self._connection.recvmsg(_LONGEST, 64)
         except ConnectionError:
             return None
         sender = next((each for level, kind, each in extra if (level, kind) == (SOL_SOCKET, _SCM_CREDENTIALS)), b"")
-        if len(data) != _MESSAGE.size or len(sender) != _CREDENTIALS.size:
+        if len(data) < _MESSAGE.size or len(sender) != _CREDENTIALS.size:
             return None
         pid, user, _ = _CREDENTIALS.unpack(sender)
         if user != os.getuid():
             return None
-        kind, number, first, second = _MESSAGE.unpack(data)
+        kind, number, first, second = _MESSAGE.unpack_from(data)
         if kind == _FORKING:
             return Forking(number, first, second)
+        if kind == _STARTED:
+            facts = _facts(data[_MESSAGE.size :])
+            return Started(pid, number, facts) if facts is not None else None
+        if kind == _SAW_START:
+            return SawStart(number)
         return Forked(pid) if kind == _FORKED else Ended(number, first) if kind == _ENDED else None
 
     def give(self, ring: int) -> None:
@@ -84,6 +113,17 @@ class Visitor:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _facts(data: bytes) -> dict[str, object] | None:
+    """What a process says of itself; None when that makes no sense."""
+    import marshal
+
+    try:
+        said = marshal.loads(data)
+    except (ValueError, EOFError, TypeError):
+        return None
+    return said if isinstance(said, dict) and all(isinstance(name, str) for name in said) else None
 
 
 class Door:

@@ -96,8 +96,10 @@ class Drain:
             self._first.note_state()
             if self._first.consumer.producer_state == _NOT_STARTED:
                 say("the recorder did not start inside the program, so nothing was recorded")
-            self.process.facts["ended"] = (ended, number)
-            self.process.facts["finished"] = time.time()
+            self._attend(0)
+            last = self._family.successor or self.process  # it may have become another Python
+            last.facts["ended"] = (ended, number)
+            self.process.facts["finished"] = last.facts["finished"] = time.time()
             self._outlast(interrupted)
         if self.stopped is None:
             try:
@@ -109,7 +111,6 @@ class Drain:
     def _outlast(self, interrupted: Callable[[], bool]) -> None:
         """Drains the processes that go on after the program's own end."""
         began, wait, said = time.monotonic(), _SHORTEST_WAIT, False
-        self._attend(0)
         while self.stopped is None and self._family.any_left:
             if interrupted():
                 self._abandon()

@@ -10,7 +10,7 @@ import os
 import time
 
 from retroscope.recorder._core import RecordScanner, RingConsumer
-from retroscope.recorder.door import Ended, Forked, Forking
+from retroscope.recorder.door import Ended, Forked, Forking, SawStart, Started
 from retroscope.recorder.spawn import SMALL_RING_BYTES, make_ring
 
 TYPE_CHECKING = False
@@ -29,6 +29,10 @@ class Member:
         self.consumer = consumer
         self.process = process
         self.descriptor = descriptor
+
+    @property
+    def pid(self) -> int:
+        return int(str(self.process.facts["pid"]))
 
     def take(self, most: int) -> int:
         """Moves up to `most` bytes out of the ring; returns how many."""
@@ -69,6 +73,8 @@ class Family:
         self._visitors: dict[int, Visitor] = {}
         self._statuses: dict[int, int] = {}  # pid → as of waitpid
         self._unknown: dict[int, ProcessWriter] = {}  # pid → dead, and nobody has said how
+        self._awaited: dict[int, int] = {}  # pidfd → pid of those that will ask for a ring
+        self.successor: ProcessWriter | None = None  # what the first process became by exec
         self.members: dict[int, Member] = {}  # by descriptor
         self.expected: dict[int, Expected] = {}  # by descriptor of the connection
 
@@ -76,16 +82,16 @@ class Family:
     def descriptors(self) -> list[int]:
         """What to wait for: each becomes readable when `attend` has something to do."""
         door = [self._door.descriptor] if self._door else []
-        return [*door, *self._visitors, *self.expected, *self.members]
+        return [*door, *self._visitors, *self.expected, *self._awaited, *self.members]
 
     @property
     def any_left(self) -> bool:
-        return bool(self.members or self.expected)
+        return bool(self.members or self.expected or self._awaited)
 
     @property
     def pids(self) -> list[int]:
         """Of those that run."""
-        return [int(str(member.process.facts["pid"])) for member in self.members.values()]
+        return [member.pid for member in self.members.values()]
 
     def attend(self, descriptor: int) -> None:
         """Does what there is to do about a readable descriptor."""
@@ -97,6 +103,8 @@ class Family:
             self._hear(descriptor)
         elif descriptor in self.expected:
             self._welcome(descriptor)
+        elif descriptor in self._awaited:
+            self._await_no_longer(descriptor)  # it died before it could ask
         elif descriptor in self.members:
             self._bury(self.members.pop(descriptor))
 
@@ -121,9 +129,64 @@ class Family:
         if isinstance(said, Forking):
             self._prepare(visitor, said)
             return
+        if isinstance(said, Started):
+            self._admit(visitor, said)
         visitor.close()
         if isinstance(said, Ended):
             self._note_end(said.pid, said.status)
+        elif isinstance(said, SawStart):
+            self._await(said.pid)
+
+    def _await(self, pid: int) -> None:
+        """A process that was started, whose recorder has yet to come; it may have come already, or be dead."""
+        if any(member.pid == pid for member in self.members.values()):
+            return
+        try:
+            self._awaited[os.pidfd_open(pid)] = pid
+        except ProcessLookupError:
+            return
+
+    def _await_no_longer(self, descriptor: int) -> None:
+        del self._awaited[descriptor]
+        os.close(descriptor)
+
+    def _admit(self, visitor: Visitor, said: Started) -> None:
+        """A Python that joins; it may be one that is known, and has called exec."""
+        if self._door is None:
+            return
+        for descriptor, pid in list(self._awaited.items()):
+            if pid == said.pid:
+                self._await_no_longer(descriptor)
+        number = self._writer.claim_number()
+        ring = make_ring(self._door.name, number, SMALL_RING_BYTES)
+        try:
+            facts = {"pid": said.pid, "parent": said.parent, "started": time.time(), **said.facts}
+            member = Member(RingConsumer(ring), self._writer.add_process(RecordScanner(), facts, number))
+            self._replace(said.pid, member)
+            visitor.give(ring)
+        finally:
+            os.close(ring)
+
+    def _replace(self, pid: int, member: Member) -> None:
+        """Takes `member` in; the process that had its pid before has become it."""
+        before = next((each for each in self.members.values() if each.pid == pid), None)
+        first = self._writer.processes[0]
+        if before is not None:
+            del self.members[before.descriptor]
+            while before.take(-1):
+                pass
+            before.process.facts["finished"] = time.time()
+            before.process.facts["ended"] = ("replaced", member.process.number)
+            before.close()
+        elif first.facts.get("pid") == pid:
+            (self.successor or first).facts["ended"] = ("replaced", member.process.number)
+            self.successor = member.process
+        try:
+            member.descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._bury(member)
+        else:
+            self.members[member.descriptor] = member
 
     def _prepare(self, visitor: Visitor, said: Forking) -> None:
         parent = self._facts_of(said.parent)
@@ -169,7 +232,7 @@ class Family:
 
     def _bury(self, member: Member) -> None:
         """Everything that it left; how it ended, as far as that is known by now."""
-        pid = int(str(member.process.facts["pid"]))
+        pid = member.pid
         while member.take(-1):
             pass
         member.note_state()

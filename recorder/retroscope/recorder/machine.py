@@ -37,7 +37,6 @@ def pin_environment(config: "Config") -> None:
 
 def facts(config: "Config", program: "Program") -> "Facts":
     """The START record: everything a replay needs to begin alike. `program` is what read_program returned."""
-    words = (1 if config["kind"] == "script" else 2) + len(config["args"])
     cwd = _cwd()
     return {
         "environ": [(_text(name), _text(value)) for name, value in posix.environ.items()],
@@ -52,7 +51,7 @@ def facts(config: "Config", program: "Program") -> "Facts":
         "args": config["args"],
         "argv": _argv(config),
         "orig_argv": config["orig_argv"],
-        "flags": [flag for flag in config["orig_argv"][1 : len(config["orig_argv"]) - words] if flag[1:] not in "EIPS"],
+        "flags": [flag for flag in config["flags"] if flag[1:] not in "EIPS"],
         "cwd": cwd,
         "path": list(sys.path),
         "prefixes": {name: getattr(sys, name) for name in _PREFIXES},

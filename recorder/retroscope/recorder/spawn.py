@@ -11,11 +11,12 @@ import struct
 import sys
 from fcntl import F_DUPFD, fcntl
 
+from retroscope.recorder.command_lines import MOVED, own_flags
+
 RING_BYTES = (1 << 24, 1 << 22, 1 << 20)  # smaller ones where a limit on file sizes (ulimit -f) holds for memory too
 SMALL_RING_BYTES = (1 << 22, 1 << 20)  # of further processes: there may be hundreds
 _RING_HEADER = 4096
 _PROCESS_AT, _DOOR_AT = 152, 1024
-_MOVED = "EIPS"  # interpreter flags that start-up applies itself, from the configuration
 _COERCED = ("C.UTF-8", "C.utf8", "UTF-8")  # what CPython puts into LC_CTYPE in the C locale (PEP 538)
 _SIGPIPE, _SIGXFSZ = 13, 25  # ignored by every Python; the program must find them as the shell left them
 
@@ -50,30 +51,6 @@ def _memory_file(name: str) -> int:
         return fcntl(descriptor, F_DUPFD, 3)
     finally:
         os.close(descriptor)
-
-
-def own_flags(command: list[str]) -> list[str]:
-    """The interpreter's own options out of a whole command line (sys.orig_argv), one option per item.
-
-    Up to the script, -m or -c, as in `Modules/getopt` of CPython: `-bX dev -Wall x.py` → -b, -X dev, -W all.
-    """
-    flags: list[str] = []
-    words = iter(command[1:])
-    for word in words:
-        if word == "--check-hash-based-pycs":
-            flags += [word, next(words, "")]
-        if not word.startswith("-") or word == "-" or word.startswith("--"):
-            if word.startswith("--check"):
-                continue
-            break
-        for at, letter in enumerate(word[1:], 2):
-            if letter in "cm":
-                return flags
-            if letter in "WX":
-                flags += [f"-{letter}", word[at:] or next(words, "")]
-                break
-            flags.append(f"-{letter}")
-    return flags
 
 
 def _given(name: str) -> str:
@@ -131,6 +108,7 @@ class Launch:
             "kind": self.kind,
             "target": self.target,
             "args": self.args,
+            "flags": self.flags,
             "environ_hashseed": self.user_seed,
             "environ_hidden": hidden,
             "executable": sys.executable,
@@ -163,7 +141,7 @@ class Launch:
         try:
             os.pwrite(config, marshal.dumps(self.configuration()), 0)
             startup = os.path.join(os.path.dirname(__file__), "startup.py")
-            flags = [flag for flag in self.flags if flag[1:] not in _MOVED]
+            flags = [flag for flag in self.flags if flag[1:] not in MOVED]
             command = [sys.executable, "-S", "-P", *flags, startup, str(ring), str(config)]
             return os.posix_spawn(
                 sys.executable, command, self.environment(), setsigdef=[_SIGPIPE, _SIGXFSZ], setsigmask=mask

@@ -44,10 +44,12 @@ def _load_importer(folder: str) -> "Any":
 def _main() -> None:
     import marshal
 
-    stream, config = int(sys.argv[1]), marshal.loads(_read(int(sys.argv[2])))
     importer = _load_importer(sys.argv[0].rpartition("/")[0])
+    joined = importer.load("joined") if sys.argv[1][0] == "@" else None
+    config = joined.configuration(sys.argv) if joined else marshal.loads(_read(int(sys.argv[2])))
     core = importer.loaded["_core"] = importer.unseen(_load_core, config["core"])
     core.collector_open(_first)
+    stream = joined.ask(core, config) if joined else int(sys.argv[1])
     boot = importer.load("boot")
     boot.start(core, importer, stream, config)
 

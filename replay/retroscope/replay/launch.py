@@ -123,7 +123,8 @@ def _environment(start: Start) -> dict[bytes, bytes]:
     environment = {
         os.fsencode(name): os.fsencode(value)
         for name, value in start.environ
-        if not name.startswith(("LD_", "GLIBC_")) and name not in ("PYTHONHOME", "PYTHONPLATLIBDIR")
+        if not (start.ignore_environment and name.startswith("PYTHON"))
+        and not name.startswith(("LD_", "GLIBC_")) and name not in ("PYTHONHOME", "PYTHONPLATLIBDIR")
     }
     environment[b"PYTHONHASHSEED"] = str(start.seed).encode()
     if os.environ.get("SCOPE_DEBUG") == "1":

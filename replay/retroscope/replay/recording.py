@@ -28,6 +28,8 @@ class Start:
     given_text: str | None
     """The program itself, when it was given with -c."""
     environ: tuple[tuple[str, str], ...]
+    ignore_environment: bool
+    """Whether -E or -I hid the PYTHON… variables from the interpreter."""
 
     @property
     def minor(self) -> str:
@@ -94,6 +96,8 @@ class Recording:
             return self.process.stopped
         if self.process.ended == "signal":
             return f"the process was killed by signal {self.process.number}"
+        if self.process.ended == "replaced":
+            return f"the process called exec and became process {self.process.number}"
         if self.process.ended == "running":
             return "the program is still running"
         return "the end was not seen" if self.process.ended == "lost" else self._replaced
@@ -230,4 +234,5 @@ def _start_from(value: object, path: str) -> Start:
         flags=texts("flags"), cwd=text("cwd"), seed=number("seed"),
         given_text=text("target") if text("kind") == "code" else None,
         environ=tuple((str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2),
+        ignore_environment=bool(value.get("ignore_environment")),
     )  # fmt: skip

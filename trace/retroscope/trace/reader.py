@@ -36,7 +36,7 @@ from retroscope.trace.tables import Tables
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A recorded process. `ended`: "exited", "signal" (with `number`), "running" or "lost".
+    """A recorded process. `ended`: "exited", "signal" or "replaced" (with `number`), "running" or "lost".
 
     "lost": nobody is writing the trace any more and its end was not seen. `stopped` says why storing ended before the
     process did, else None. `length` is the committed stream in bytes, whole records only. `forked`: of a child of

@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from retroscope.recorder.annotations import Core, Decode, Encode, FindType, Handle, When, Wrap
+    from retroscope.recorder.annotations import Core, Decode, Encode, FindType, Handle, Rewrite, When, Wrap
 
 
 class Policy:
     """How one callable crosses the boundary. `encode(result, self, args, kwargs)` makes a plain value,
     `decode(value, self, args, kwargs)` the result again; `when(self, args, kwargs)` says whether this call
     crosses at all; `wrap(call, self, args, kwargs)` replaces it when argument `index` is given and not None; `changes`
-    are members of self that a call may change."""
+    are members of self that a call may change; `rewrite(self, args, kwargs)` gives other positional arguments for the
+    original while recording, or None."""
 
     def __init__(
         self,
@@ -34,13 +35,14 @@ class Policy:
         member: "str | None" = None,
         operation: "str | None" = None,
         changes: "tuple[str, ...]" = (),
+        rewrite: "Rewrite | None" = None,
     ) -> None:
         self.kind = kind
         self.options: dict[str, Any] = {
             name: value
             for name, value in (
                 ("index", index), ("descriptor", descriptor), ("encode", encode), ("decode", decode),
-                ("when", when), ("wrap", wrap),
+                ("when", when), ("wrap", wrap), ("rewrite", rewrite),
             )
             if value
         }  # fmt: skip
@@ -76,8 +78,11 @@ def adapt(
     wrap: "Wrap | None" = None,
     index: int = 0,
     member: "str | None" = None,
+    rewrite: "Rewrite | None" = None,
 ) -> Policy:
-    return Policy("ADAPT", encode=encode, decode=decode, when=when, wrap=wrap, index=index, member=member)
+    return Policy(
+        "ADAPT", encode=encode, decode=decode, when=when, wrap=wrap, index=index, member=member, rewrite=rewrite
+    )
 
 
 def always(wrap: "Wrap") -> Policy:

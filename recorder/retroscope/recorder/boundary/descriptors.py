@@ -1,6 +1,7 @@
 """The operating system's calls: everything in `posix` but what only computes."""
 
 from retroscope.recorder.boundary.declare import RERUN, Module, Policy, Type, adapt, output
+from retroscope.recorder.boundary.processes import SPAWN, rewrite_exec, will_be_recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _note_new_program(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
 
     path: Any = args[0] if args else (kwargs or {}).get("path")
     try:
-        if posix.access(path, posix.X_OK):
+        if posix.access(path, posix.X_OK) and not will_be_recorded(path):
             _core.note(f"the program called exec: what {path!r} does in its place is not recorded")
     except (OSError, TypeError, ValueError):
         pass  # the call itself will say what is wrong with the path
@@ -129,8 +130,9 @@ MODULES = [
             "write": output(data=1, descriptor=0),
             "dup": _duplicates,
             "dup2": _duplicates,
-            "execv": Policy("RESULT", when=_note_new_program, wrap=_tell_exec, index=-1),
-            "execve": Policy("RESULT", when=_note_new_program, wrap=_tell_exec, index=-1),
+            "execv": Policy("RESULT", when=_note_new_program, wrap=_tell_exec, index=-1, rewrite=rewrite_exec),
+            "execve": Policy("RESULT", when=_note_new_program, wrap=_tell_exec, index=-1, rewrite=rewrite_exec),
+            "posix_spawn": SPAWN,
             "fork": Policy("FORK"),
             "forkpty": Policy("FORK"),
             "_exit": Policy("EXIT"),
