@@ -38,6 +38,8 @@ def interrupted(where: str) -> Program:
 
 PROGRAMS = [
     script("addresses", same=False),
+    script("asyncio_streams", same=False),
+    script("asyncio_tasks", same=False),
     script("calendars", same=False),
     script("clocks", same=False),
     script("collection", same=False),  # when the collector runs is not promised
