@@ -44,6 +44,8 @@ class Session:
         self.commands = commands
         self.by_name = {name: command for command in commands for name in command.names}
         self.breakpoints: list[Breakpoint] = []
+        self.watches: dict[int, str] = {}
+        """Expressions that are watched, numbered with the breakpoints."""
         self.next_breakpoint = 1
         self.selected = 0
         self.listed = 0

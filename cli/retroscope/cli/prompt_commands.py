@@ -186,6 +186,16 @@ def _break(session: Session, rest: str) -> None:
     session.say(f"breakpoint {breakpoint_.id} at {_place(session, breakpoint_)}")
 
 
+def _watch(session: Session, rest: str) -> None:
+    if not rest:
+        raise CommandFailed("what? watch EXPRESSION")
+    number = session.next_breakpoint
+    text = session.timeline.watch(number, rest, session.frame().id)
+    session.watches[number] = rest
+    session.next_breakpoint += 1
+    session.say(f"breakpoint {number}: stops when {rest} changes; it is {text} here")
+
+
 def _split_condition(rest: str) -> tuple[str, str | None]:
     match = re.match(r"(\S+)\s+if\s+(.*)", rest, re.DOTALL)
     if match:
@@ -210,20 +220,22 @@ def _place(session: Session, each: Breakpoint) -> str:
 
 
 def _list_breakpoints(session: Session) -> None:
-    for each in session.breakpoints:
-        session.say(f"{each.id}  {_place(session, each)}")
-    if not session.breakpoints:
-        session.say("no breakpoints")
+    rows = {each.id: _place(session, each) for each in session.breakpoints}
+    rows |= {number: f"watch {expression}" for number, expression in session.watches.items()}
+    session.say("\n".join(f"{number}  {row}" for number, row in sorted(rows.items())) or "no breakpoints")
 
 
 def _delete(session: Session, rest: str) -> None:
     if not rest:
         session.breakpoints.clear()
+        session.watches.clear()
     else:
         number = _number(rest, "the number of a breakpoint")
-        if number not in [each.id for each in session.breakpoints]:
+        if number not in [*session.watches, *(each.id for each in session.breakpoints)]:
             raise CommandFailed(f"there is no breakpoint {number}; `break` lists them")
         session.breakpoints = [each for each in session.breakpoints if each.id != number]
+        session.watches.pop(number, None)
+    session.timeline.keep_watches(session.watches)
     session.set_breakpoints()
 
 
@@ -285,6 +297,7 @@ COMMANDS = [
     Command(("reverse-continue", "rc"), "", "back to a breakpoint or exception", _motion("reverse_run"), True),
     Command(("goto",), "TICK | input N | end | failure", "to any moment", _goto),
     Command(("break", "b"), "[FILE:LINE | FUNCTION] [if COND]", "set a breakpoint, or list them", _break),
+    Command(("watch",), "EXPRESSION", "stop when the value changes, in both directions", _watch),
     Command(("delete", "d"), "[N]", "delete breakpoint N, or all", _delete),
     Command(("catch",), "raised | uncaught [off]", "stop at exceptions, in both directions", _catch),
     Command(("last-write",), "EXPRESSION", "back to the line that last changed the value", _last_write),

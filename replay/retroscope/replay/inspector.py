@@ -25,10 +25,11 @@ else:  # nothing may be imported here that the program would find imported
     Any = Callable = Iterable = Row = FrameRow = list
 
 if "Shelf" not in globals():  # a replay process runs all files in one namespace, this one last
-    from retroscope.replay.inspector_places import Line, Place, State, find_place, lines_under_way, state_of
+    from retroscope.replay.inspector_places import Line, lines_under_way
     from retroscope.replay.inspector_tasks import task_rows
     from retroscope.replay.inspector_threads import ThreadRow, frames_from, thread_rows
     from retroscope.replay.inspector_values import Rows, Shelf, clip, render, type_name
+    from retroscope.replay.inspector_watches import Subject, WatchState, find_subject, subject_state
 
 __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 
@@ -282,17 +283,18 @@ class Look:
         error = self.core.raising()
         return None if error is None else clip(as_program(self.core, describe, error), MOST_MESSAGE)
 
-    def place(self, number: int, text: str) -> Place:
-        frame, key, at = self.frame(number), number >> _STACK_SHIFT, number & _MOST_FRAMES
-        if key >= _FIRST_TASK:
-            return find_place(self.core, {0: [frame]}, 0, 0, text)
-        return find_place(self.core, self.stacks, key or self.running, at, text)
-
     def under_way(self, most: int) -> list[Line]:
         return lines_under_way(self.stacks[self.running], most)
 
-    def state(self, *place: Any) -> State:
-        return state_of(self.core, self.stacks, place)
+    def subject(self, number: int, text: str) -> Subject:
+        """What a watch of `text` looks at; `subject_state` takes it at any moment."""
+        frame, key, at = self.frame(number), number >> _STACK_SHIFT, number & _MOST_FRAMES
+        if key >= _FIRST_TASK:
+            return find_subject(self.core, {0: [frame]}, 0, 0, text)
+        return find_subject(self.core, self.stacks, key or self.running, at, text)
+
+    def subject_state(self, subject: Subject) -> WatchState:
+        return subject_state(self.core, self.stacks, subject)
 
     def names(self, number: int) -> list[str]:
         frame = self.frame(number)

@@ -18,17 +18,20 @@ from retroscope.replay.motion import Motion, Search
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import MOST_WATCHED, MOST_WATCHED_BYTES, Match, Want
 
-Place = list[str | int]
+Subject = list[Any]
+"""What the inspector made of an expression: see `inspector_watches.py`."""
 
 
 @dataclass(frozen=True)
-class _State:
+class State:
+    """What a subject is at one moment. `value` 0: it has none, but may come to have one."""
+
     value: int
     items: int
     text: str
     ranges: tuple[tuple[int, int], ...]
 
-    def is_the_same_as(self, other: _State | None) -> bool:
+    def is_the_same_as(self, other: State | None) -> bool:
         return other is not None and (self.value, self.items) == (other.value, other.items)
 
 
@@ -40,15 +43,18 @@ class Write:
     text: str
 
 
+class NeverWritten(ReplayError):
+    """No line of the recording did it: the whole of it was searched."""
+
+
 class LastWrite:
     """One question on the current moment of `motion`."""
 
-    def __init__(self, motion: Motion, expression: str, frame: int) -> None:
+    def __init__(self, motion: Motion, expression: str, subject: Subject, state: State | None = None) -> None:
         self._motion = motion
         self._expression = expression
-        with _looker(motion.current) as looker:
-            self._place: Place = looker.ask("place", frame, expression)
-        self._state = self._state_in(motion.current)
+        self._subject = subject
+        self._state = state or state_in(motion.current, subject)
         if self._state is None:
             raise ReplayError(f"{expression} has no value here")
 
@@ -67,15 +73,17 @@ class LastWrite:
             self._seen_tick(tick) if visible_only else tick, self._sentence(state, change.tick, before) + remark
         )
 
-    def _sentence(self, state: _State, after: int, before: _State | None) -> str:
+    def _sentence(self, state: State, after: int, before: State | None) -> str:
         now = self._state_at(after) or state
-        if before is None:
+        if not now.value:
+            return f"{self._expression} loses its value here, it was {before.text if before else 'nothing'}"
+        if before is None or not before.value:
             return f"{self._expression} becomes {now.text} here, it had no value before"
         if before.text == now.text:  # too long to be shown whole
             return f"the items of {self._expression} change here"
         return f"{self._expression} becomes {now.text} here, it was {before.text}"
 
-    def _change_before(self, state: _State, upto: int) -> Match:
+    def _change_before(self, state: State, upto: int) -> Match:
         """The last line event up to `upto` before which the watched memory changed."""
         size = sum(length for _, length in state.ranges)
         if len(state.ranges) > MOST_WATCHED or size > MOST_WATCHED_BYTES:
@@ -83,12 +91,12 @@ class LastWrite:
         search = Search(Want.WATCH, watched=state.ranges)
         change = next(self._motion.backward(search, upto + 1), None)
         if change is None:
-            raise ReplayError(f"no line of the recording changed {self._expression}")
+            raise NeverWritten(f"no line of the recording changed {self._expression}")
         return change
 
-    def _writer(self, change: Match, before: _State | None) -> tuple[int, str]:
+    def _writer(self, change: Match, before: State | None) -> tuple[int, str]:
         """(tick of the line that did it, a remark). It ran after the line event before, or was resumed after it."""
-        kind, _, depth = self._place[:3]
+        kind, _, depth = self._subject[1][:3] if self._subject[0] == "place" else ("", "", 0)
         if kind == "local" and isinstance(depth, int):
             # Only the frame's own code writes its locals; they had no value because it was not there or had not yet.
             entered = before is None and self._depth_at(change.tick - 1) < depth
@@ -124,9 +132,9 @@ class LastWrite:
         with self._standing(tick) as process:
             return process.last.depth if process.last else 0
 
-    def _state_at(self, tick: int) -> _State | None:
+    def _state_at(self, tick: int) -> State | None:
         with self._standing(tick) as process:
-            return self._state_in(process)
+            return state_in(process, self._subject)
 
     @contextmanager
     def _standing(self, tick: int) -> Iterator[ReplayProcess]:
@@ -136,14 +144,22 @@ class LastWrite:
         finally:
             self._motion.give_back(process)
 
-    def _state_in(self, process: ReplayProcess) -> _State | None:
-        """None where the place does not exist or has no value; reading dead memory may even end the looker."""
-        with _looker(process) as looker:
-            try:
-                value, items, text, ranges = looker.ask("state", *self._place)
-            except LookFailed:
-                return None
-        return _State(value, items, text, tuple((address, size) for address, size in ranges))
+
+def subject_of(process: ReplayProcess, expression: str, frame: int) -> Subject:
+    """What `expression` means in a frame of the moment; LookFailed says why it cannot be watched."""
+    with _looker(process) as looker:
+        subject: Subject = looker.ask("subject", frame, expression)
+        return subject
+
+
+def state_in(process: ReplayProcess, subject: Subject) -> State | None:
+    """None where the place does not exist or has no value; reading dead memory may even end the looker."""
+    with _looker(process) as looker:
+        try:
+            value, items, text, ranges = looker.ask("subject_state", subject)
+        except LookFailed:
+            return None
+    return State(value, items, text, tuple((address, size) for address, size in ranges))
 
 
 _HARMLESS = (

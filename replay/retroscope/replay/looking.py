@@ -39,9 +39,9 @@ class Looker:
             raise LookFailed("the inspector did not introduce itself")
         self._pid = pid
 
-    def ask(self, *request: str | int | None, patience: float = PATIENCE) -> Any:
+    def ask(self, *request: object, patience: float = PATIENCE) -> Any:
         """The inspector's answer; a looker that fails or takes longer than `patience` seconds is closed."""
-        body = marshal.dumps(request)
+        body = marshal.dumps(request)  # type: ignore[arg-type]
         try:
             self._stream.sendall(len(body).to_bytes(4, "little") + body)
         except OSError as error:

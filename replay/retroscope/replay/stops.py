@@ -17,6 +17,7 @@ from retroscope.replay.motion import BeyondTheEnd, Motion, Search
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import TO_THE_END, Match, Reason, Want
 from retroscope.replay.recording import Recording
+from retroscope.replay.watches import Watches
 
 _NEVER_CAUGHT = "raised here and never caught"
 
@@ -24,9 +25,10 @@ _NEVER_CAUGHT = "raised here and never caught"
 class Stops:
     """Motions with their ends. The caller takes care of interrupts and divergences, which are raised."""
 
-    def __init__(self, motion: Motion, table: BreakpointTable, recording: Recording) -> None:
+    def __init__(self, motion: Motion, table: BreakpointTable, watches: Watches, recording: Recording) -> None:
         self._motion = motion
         self._table = table
+        self._watches = watches
         self._recording = recording
         self.entry = Tick(1)
         """The first line of the program's own code."""
@@ -82,7 +84,11 @@ class Stops:
         raise_here = not seen
         if not search.want & ~Want.VISIBLE:  # nothing to look for on the way: the nearest snapshot is good enough
             return self._raised_at(Tick(failure), _NEVER_CAUGHT) if failure is not None else self.go_to_the_end()
+        if search.want & Want.WATCH:
+            self._watches.begin()
         while True:
+            if search.want & Want.WATCH:
+                search = replace(search, watched=self._watches.ranges())
             stopped = self._motion.forward(search, TO_THE_END if failure is None else failure, raise_here)
             raise_here = True
             if stopped.reason is Reason.END:
@@ -107,23 +113,34 @@ class Stops:
         failure = self._failure_tick() if uncaught else None
         if failure is not None and failure >= bound:
             failure = None
+        written = self._watches.last(bool(search.want & Want.VISIBLE)) if search.want & Want.WATCH else None
+        remark = self._watches.unseen() if search.want & Want.WATCH else ""
+        search = replace(search, want=search.want & ~Want.WATCH)
+        floor = max(failure or 0, written[1].tick if written else 0)
         places = groupby(self._motion.backward(search, bound), lambda match: match.tick)
         for tick, matches in places:
-            if failure is not None and tick <= failure:
+            if tick <= floor:
                 break
             moment = self._accept_past(Tick(tick), list(matches), plain)
             if moment is not None:
-                return moment
+                return replace(moment, text=(moment.text + remark).removeprefix("; "))
+        if written is not None and written[1].tick == floor:
+            moment = self.go(Tick(floor), StopReason.BREAKPOINT, written[1].text + remark)
+            return replace(moment, breakpoints=(written[0],))
         if failure is not None:
             return self._raised_at(Tick(failure), _NEVER_CAUGHT)
         first = self.entry if bound > self.entry else Tick(1)
-        return self.go(first, StopReason.BEGINNING, "the recording begins here")
+        return self.go(first, StopReason.BEGINNING, "the recording begins here" + remark)
 
     def _accept(self, matches: list[Match], plain: StopReason) -> Moment | None:
         """The moment that the current process stands at, if its matches are worth a stop."""
         if any(match.kind == Want.RAISE for match in matches):
             return self._raised_at(Tick(matches[-1].tick), "raised here")
         hits, complaint = self._hits(matches, self._motion.current)
+        if any(match.kind == Want.WATCH for match in matches):
+            changes = self._watches.changes()
+            hits += tuple(number for number, _ in changes)
+            complaint = "; ".join([*filter(None, [complaint]), *(text for _, text in changes)])
         if hits:
             return replace(self.moment(StopReason.BREAKPOINT, complaint), breakpoints=hits)
         lines = any(match.kind in (Want.LINE, Want.MARKED) for match in matches)

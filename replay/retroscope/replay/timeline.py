@@ -7,7 +7,7 @@ the moment it names; what it cannot know it says.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import Self
 
 from retroscope.replay.api import ProgressCallback, TimelineApi, TracePath
 from retroscope.replay.breakpoints import BreakpointTable
-from retroscope.replay.last_write import LastWrite
+from retroscope.replay.last_write import LastWrite, subject_of
 from retroscope.replay.launch import launcher_of
 from retroscope.replay.looking import Looker, Lookers, LookFailed
 from retroscope.replay.moments import (
@@ -42,6 +42,7 @@ from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Marks, Reason, Stopped, Want
 from retroscope.replay.recording import Recording
 from retroscope.replay.stops import Stops
+from retroscope.replay.watches import Watches
 
 __all__ = [
     "Breakpoint", "BreakpointStatus", "Diverged", "Frame", "FrameId", "InputId", "Moment", "OutputChunk",
@@ -77,7 +78,8 @@ class Timeline:
         self._lookers = Lookers()
         self._table = BreakpointTable(recording.source_paths(), recording.source)
         self._motion = Motion(launch, budget)
-        self._stops = Stops(self._motion, self._table, recording)
+        self._watches = Watches(self._motion)
+        self._stops = Stops(self._motion, self._table, self._watches, recording)
         self._motion.on_leg = self._on_leg
         self.warning = self._motion.warning
         """What a person should know about this replay, for example that it is not sealed; mostly empty."""
@@ -147,7 +149,8 @@ class Timeline:
         """Before the line that last changed the value of a name, attribute or constant item, up to now."""
 
         def move() -> Moment:
-            write = LastWrite(self._motion, expression, frame or 0).find(self.visible_only)
+            subject = subject_of(self._motion.current, expression, frame or 0)
+            write = LastWrite(self._motion, expression, subject).find(self.visible_only)
             return self._stops.go(Tick(write.tick), StopReason.GOTO, write.text)
 
         return self._move(move)
@@ -188,6 +191,17 @@ class Timeline:
         statuses = self._table.set(breakpoints)
         self._motion.set_breakpoints(self._table.entries)
         return statuses
+
+    def watch(self, number: int, expression: str, frame: FrameId | None = None) -> str:
+        """From now on a change of this value stops motions, as breakpoint `number`; the value's text.
+
+        Meant is the place where the value is kept at this moment. ReplayError says why it cannot be watched.
+        """
+        return self._watches.add(number, expression, frame or 0)
+
+    def keep_watches(self, numbers: Iterable[int]) -> None:
+        """Ends all watches but these."""
+        self._watches.keep(numbers)
 
     # -- looking
 
@@ -320,6 +334,8 @@ class Timeline:
             want |= Want.BREAKPOINT
         if self.break_on_raised:
             want |= Want.RAISE
+        if self._watches:
+            want |= Want.WATCH
         return Search(want, ANY_DEPTH, thread, self._table.conditions, marks=marks)
 
     def _at_end(self) -> bool:

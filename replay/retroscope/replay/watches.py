@@ -1,0 +1,128 @@
+"""Watches: values whose changes stop a motion, in both directions.
+
+A watch looks at the place that its expression meant where it was set (the slot of a variable, attribute or item of that
+very object), so whoever writes there is caught, by whatever name. The core compares memory at each line; what it finds
+is looked at from both sides, because memory also changes when things move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from retroscope.replay.last_write import LastWrite, NeverWritten, State, Subject, Write, state_in, subject_of
+from retroscope.replay.moments import ReplayError
+from retroscope.replay.motion import Motion
+from retroscope.replay.process import ReplayProcess
+from retroscope.replay.protocol import MOST_WATCHED, MOST_WATCHED_BYTES
+
+
+@dataclass(frozen=True)
+class _Watch:
+    id: int
+    expression: str
+    subject: Subject
+
+
+class Watches:
+    """Those of one timeline. `begin` before a motion forwards, then `changes` wherever the core saw one."""
+
+    def __init__(self, motion: Motion) -> None:
+        self._motion = motion
+        self._watches: list[_Watch] = []
+        self._states: dict[int, State | None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._watches)
+
+    def add(self, number: int, expression: str, frame: int) -> str:
+        """Watches the value of `expression` in a frame of the current moment; its text. LookFailed says why not."""
+        watch = _Watch(number, expression, subject_of(self._motion.current, expression, frame))
+        state = state_in(self._motion.current, watch.subject)
+        if state is None:
+            raise ReplayError(f"{expression} has no value here")
+        _check_size([(expression, state)])
+        self._watches.append(watch)
+        return state.text
+
+    def keep(self, numbers: Iterable[int]) -> None:
+        """Forgets all others."""
+        kept = set(numbers)
+        self._watches = [watch for watch in self._watches if watch.id in kept]
+
+    def begin(self) -> None:
+        """Takes down what the values are at the current moment."""
+        self._states = {watch.id: state_in(self._motion.current, watch.subject) for watch in self._watches}
+
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """The memory that says whether a value changes; empty when none of the places exists."""
+        known = [(watch.expression, self._states[watch.id]) for watch in self._watches]
+        return _check_size([(text, state) for text, state in known if state is not None])
+
+    def changes(self) -> list[tuple[int, str]]:
+        """(number, sentence) of each watch whose value is another one at the current moment."""
+        found = []
+        for watch in self._watches:
+            before = self._states[watch.id]
+            if before is None:
+                continue
+            now = self._states[watch.id] = state_in(self._motion.current, watch.subject)
+            if not before.is_the_same_as(now):
+                found.append((watch.id, _sentence(watch.expression, before, now)))
+        return found
+
+    def unseen(self) -> str:
+        """A remark about watches that cannot be followed from the current moment on; empty when all can."""
+        current = self._motion.current
+        process = self._motion.stand(current.tick) if current.over else current
+        names = [watch.expression for watch in self._watches if state_in(process, watch.subject) is None]
+        if process is not current:
+            self._motion.give_back(process)
+        if not names:
+            return ""
+        return f"; not watched on the way, for there was no place for it to begin with: {', '.join(names)}"
+
+    def last(self, visible_only: bool) -> tuple[int, Write] | None:
+        """(number, write) of the last change before the current moment; None when nothing that exists was changed."""
+        found = []
+        current = self._motion.current
+        process = self._motion.stand(current.tick) if current.over else current
+        try:
+            for watch in self._watches:
+                write = self._last_of(watch, process, visible_only)
+                if write is not None:
+                    found.append((watch.id, write))
+        finally:
+            if process is not current:
+                self._motion.give_back(process)
+        return max(found, key=lambda each: each[1].tick, default=None)
+
+    def _last_of(self, watch: _Watch, process: ReplayProcess, visible_only: bool) -> Write | None:
+        state = state_in(process, watch.subject)
+        if state is None:
+            return None
+        try:
+            return LastWrite(self._motion, watch.expression, watch.subject, state).find(visible_only)
+        except NeverWritten:
+            return None
+
+
+def _check_size(states: Iterable[tuple[str, State]]) -> tuple[tuple[int, int], ...]:
+    ranges: list[tuple[int, int]] = []
+    for expression, state in states:
+        ranges += state.ranges
+        if len(ranges) > MOST_WATCHED or sum(size for _, size in ranges) > MOST_WATCHED_BYTES:
+            raise ReplayError(f"{expression} has too many items to watch them all; watch one of them")
+    return tuple(ranges)
+
+
+def _sentence(expression: str, before: State, now: State | None) -> str:
+    if now is None:
+        return f"{expression} is gone, its place does not exist any more; it was {before.text}"
+    if not now.value:
+        return f"{expression} has lost its value, it was {before.text}"
+    if not before.value:
+        return f"{expression} is {now.text} now, it had no value before"
+    if before.text == now.text:
+        return f"the items of {expression} have changed"
+    return f"{expression} is {now.text} now, it was {before.text}"
