@@ -1,4 +1,5 @@
 #include "boundary.h"
+#include "frames.h"
 #include "errors.h"
 #include "forks.h"
 #include "hidden.h"
@@ -92,10 +93,34 @@ static PyObject *call_hook(boundary_entry *entry, const boundary_call *call)
     return result;
 }
 
+#if PY_VERSION_HEX < 0x030C0000
+/* In 3.11 the instructions that are made for calls of builtins with the flags that ours have leave out the check of the
+ * recursion depth. The generic call, which replay takes because it traces, does not, nor does plain Python where a
+ * builtin takes one argument or none. At the limit it is made up for. */
+static int check_depth(void)
+{
+    const frame *f;
+    if (core_mode != MODE_RECORD || PyThreadState_Get()->recursion_remaining > 0 || !(f = frames_current()) ||
+        !frames_calls_unchecked(f))
+        return 0;
+    if (Py_EnterRecursiveCall(" while calling a Python object"))
+        return -1;
+    Py_LeaveRecursiveCall();
+    return 0;
+}
+#else
+static int check_depth(void)
+{
+    return 0;
+}
+#endif
+
 PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call)
 {
     if (core_mode == MODE_OFF || core_hidden || core_is_elsewhere())
         return entry->original(entry, call);
+    if (check_depth() < 0)
+        return NULL;
     if (entry->when) {
         PyObject *answer = boundary_adapt(entry->when, NULL, call);
         int crosses = answer ? PyObject_IsTrue(answer) : -1;

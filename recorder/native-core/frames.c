@@ -91,6 +91,17 @@ static Py_ssize_t instruction_index(const frame *f)
     return instruction(f) - _PyCode_CODE(frames_code(f));
 }
 
+bool frames_calls_unchecked(const frame *f)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    int opcode = _Py_OPCODE(*f->prev_instr);
+    return opcode == PRECALL_BUILTIN_FAST_WITH_KEYWORDS || opcode == PRECALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS;
+#else
+    (void)f;
+    return false;
+#endif
+}
+
 int frames_line(const frame *f)
 {
     int line = PyCode_Addr2Line(frames_code(f), (int)(instruction_index(f) * (Py_ssize_t)sizeof(_Py_CODEUNIT)));
