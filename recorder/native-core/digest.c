@@ -1,5 +1,7 @@
 #include "digest.h"
+#include "redacted.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MOST_DEPTH 4
@@ -12,7 +14,7 @@ static inline uint64_t mix(uint64_t h, uint64_t x)
     return h ^ (h >> 29);
 }
 
-static uint64_t mix_bytes(uint64_t h, const void *data, size_t n)
+static uint64_t mix_plain(uint64_t h, const void *data, size_t n)
 {
     const char *p = data;
     h = mix(h, n);
@@ -24,6 +26,14 @@ static uint64_t mix_bytes(uint64_t h, const void *data, size_t n)
     uint64_t rest = 0;
     memcpy(&rest, p, n);
     return mix(h, rest);
+}
+
+static uint64_t mix_bytes(uint64_t h, const void *data, size_t n)
+{
+    char *copy = redacted_any ? redacted_copy(data, n) : NULL;
+    h = mix_plain(h, copy ? copy : data, n);
+    free(copy);
+    return h;
 }
 
 static uint64_t mix_int(uint64_t h, PyObject *value)

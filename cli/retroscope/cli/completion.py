@@ -11,7 +11,7 @@ import sys
 from retroscope.cli.main import COMMANDS
 from retroscope.cli.messages import OK
 
-RECORD_OPTIONS = ["--chaos", "--help", "--quiet", "--trace", "--until-failure", "-c", "-m", "-o", "-q"]
+RECORD_OPTIONS = ["--chaos", "--help", "--quiet", "--redact", "--trace", "--until-failure", "-c", "-m", "-o", "-q"]
 
 BASH = """\
 # bash completion for scope; in ~/.bashrc: eval "$(scope completion bash)"

@@ -55,6 +55,7 @@ def describe(trace: TraceReader, *, secrets: bool) -> dict[str, object]:
         "hash_seed": meta.get("seed"),
         "chaos": bool(meta.get("chaos")),
         "chaos_seed": meta.get("chaos_seed"),
+        "redacted": meta.get("redacted") or [],
         "sources": len({(source.path, source.hash) for source in sources}),
         "inputs": sum(process.records for process in trace.processes()),
         "processes": [_process(trace, process, secrets=secrets) for process in trace.processes()],
@@ -131,6 +132,9 @@ def _lines(facts: dict[str, object]) -> list[str]:
         f"  size       {_count(facts['inputs'], 'input')}{many}, {_size(facts['bytes'])} in the file",
         f"  sources    {_count(facts['sources'], 'file')} kept in the trace",
     ]
+    redacted = facts["redacted"]
+    if isinstance(redacted, list) and redacted:
+        lines.append(f"  redacted   {', '.join(map(str, redacted))}: stand-ins are in their place")
     if many:
         lines += ["  processes", *_tree(processes)]
     for process in processes:

@@ -18,6 +18,7 @@ Run a program and record it. The exit status is the program's own, 128 + N if si
   -o, --trace TRACE     the file to write (default: trace.db); an older trace there is replaced
   --until-failure[=N]   run again and again until a run fails, at most N times, and keep only that run's trace
   --chaos[=SEED]        preempt threads at places drawn at random, to find the rare order
+  --redact PATTERN      keep the values of environment variables named like PATTERN out of the trace; may be repeated
   -q, --quiet           no line of ours about a recording that went well
   -m MODULE             record a module, like `python -m`
   -c CODE               record a command, like `python -c`
@@ -73,6 +74,7 @@ class _Found:
     def __init__(self) -> None:
         self.trace = "trace.db"
         self.quiet = False
+        self.redact: list[str] = []
         self.chaos: int | None = None
         self.most_runs: int | None = None
 
@@ -81,7 +83,9 @@ class _Found:
             raise UsageError("a program on standard input cannot be recorded; save it in a file first")
         if kind == "script" and os.path.basename(target).startswith("python") and not os.path.exists(target):
             raise UsageError(f"leave out {target!r}: the program follows at once, as in `scope record app.py`")
-        options = RecordOptions(kind, target, words.rest(), trace=self.trace, chaos=self.chaos, quiet=self.quiet)
+        options = RecordOptions(
+            kind, target, words.rest(), trace=self.trace, chaos=self.chaos, quiet=self.quiet, redact=tuple(self.redact)
+        )
         return Line(options, self.most_runs)
 
 
@@ -112,6 +116,8 @@ def _long_option(word: str, line: _Words, found: _Found) -> None:
     name, equals, glued = word.partition("=")
     if name == "--trace":
         found.trace = line.value(name, glued)
+    elif name == "--redact":
+        found.redact.append(line.value(name, glued))
     elif word == "--quiet":
         found.quiet = True
     elif name == "--chaos":

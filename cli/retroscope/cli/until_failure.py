@@ -40,7 +40,9 @@ def until_failure(options: RecordOptions, most_runs: int) -> int:
 
 
 def _one_run(options: RecordOptions, trace: str, seed: int | None) -> RecordOptions:
-    return RecordOptions(options.kind, options.target, options.args, trace=trace, chaos=seed, quiet=True)
+    return RecordOptions(
+        options.kind, options.target, options.args, trace=trace, chaos=seed, quiet=True, redact=options.redact
+    )
 
 
 def _keep(run: Run, hidden: str, trace: str, verdict: str) -> int:

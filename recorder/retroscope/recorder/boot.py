@@ -33,6 +33,8 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
         processes.know(facts["seed"], config.get("chaos"), importer.folder + "/startup.py", config["core"])
     registry.take_over(core, importer)
     core.set_main_ident(facts["ident"])
+    if config.get("secrets"):
+        core.keep_out(config["secrets"])
     if config.get("chaos") is not None:
         core.set_chaos(config["chaos"])
     machine.restore(core, facts, replaying)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 
+from retroscope.trace.redaction import SHORTEST
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from retroscope.recorder.drain import Drain
+    from retroscope.trace.redaction import Redaction
 
 
 def say(sentence: str) -> None:
@@ -25,6 +28,21 @@ def closing_line(drain: Drain, trace: str, program: str, seconds: float) -> str:
         f"({bytes_text(drain.size)}); open it with: scope replay {trace}"
     )
     return line + "".join(f"\nscope: note: {note}" for note in drain.notes)
+
+
+def redaction_line(redaction: Redaction, patterns: tuple[str, ...]) -> str:
+    """What --redact kept out, and what that costs."""
+    if not redaction.names:
+        line = f"no environment variable of at least {SHORTEST} bytes is called like {', '.join(patterns)}"
+    else:
+        places = "1 place" if redaction.found == 1 else f"{redaction.found} places"
+        line = (
+            f"kept out of the trace: {', '.join(redaction.names)} (in {places}); a replay finds a stand-in there, and "
+            "stops where the program computed with the value"
+        )
+    if redaction.too_short:
+        line += f"; too short to be told from other data, so still in the trace: {', '.join(redaction.too_short)}"
+    return line
 
 
 def bytes_text(size: int) -> str:

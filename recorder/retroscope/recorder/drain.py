@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from retroscope.recorder._core import RingConsumer
     from retroscope.recorder.door import Door
     from retroscope.trace.claim import Claim
+    from retroscope.trace.redaction import Redaction
 
 MOST_TAKEN = 1 << 20  # bytes of stream in a chunk, about
 _WORTH_A_CHUNK = 1 << 18
@@ -41,10 +42,11 @@ class Drain:
         recording: dict[str, object],
         facts: dict[str, object],
         door: Door | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         self.stopped: str | None = None  # why storing ended before the program
         self.nothing_stored = False
-        self._writer = TraceWriter(claim, recording)
+        self._writer = TraceWriter(claim, recording, redaction)
         self.process = self._writer.add_process(RecordScanner(), facts)
         self._first = Member(consumer, self.process)
         self._family = Family(self._writer, door)

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from retroscope.recorder.closing import closing_line, say
+from retroscope.recorder.closing import closing_line, redaction_line, say
 from retroscope.recorder.door import Door
 from retroscope.recorder.job import Job
 from retroscope.recorder.spawn import Launch, make_ring
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 class RecordOptions:
     """What to record: `kind` is "script", "module" or "code", `target` its path, name or text."""
 
-    __slots__ = ("args", "chaos", "kind", "quiet", "target", "trace")
+    __slots__ = ("args", "chaos", "kind", "quiet", "redact", "target", "trace")
 
     def __init__(
         self, kind: str, target: str, args: list[str], *, trace: str = "trace.db", chaos: int | None = None,
-        quiet: bool = False,
+        quiet: bool = False, redact: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        """`chaos` is the seed of the places at which threads are preempted; None: by time."""
+        """`chaos` is the seed of the places at which threads are preempted; None: by time. `redact`: patterns of the
+        names of environment variables whose values must not be in the trace."""
+        self.redact = redact
         self.kind = kind
         self.target = target
         self.args = args
@@ -80,7 +82,7 @@ def record_run(options: RecordOptions) -> Run:
         door = Door()
         ring = make_ring(door.name)
         consumer = RingConsumer(ring)
-        launch = Launch(options.kind, options.target, options.args, chaos=options.chaos)
+        launch = Launch(options.kind, options.target, options.args, chaos=options.chaos, redact=options.redact)
         started = time.time()
         job = Job(launch.start, ring)
         os.close(ring)
@@ -92,6 +94,8 @@ def record_run(options: RecordOptions) -> Run:
         ended, number = job.reap()
         if drain is not None:
             _end(drain, ended, number, job.interrupted)
+    if launch.redaction is not None and not options.quiet:
+        say(redaction_line(launch.redaction, options.redact))
     closing = "" if drain is None else closing_line(drain, options.trace, launch.shown, time.time() - started)
     return Run(ended, number, drain, closing=closing, told_to_end=job.told_to_end)
 
@@ -101,7 +105,8 @@ def _store(job: Job, consumer: RingConsumer, claim: Claim, launch: Launch, start
     try:
         from retroscope.recorder.drain import Drain
 
-        drain = Drain(consumer, claim, launch.recording(started), launch.process(job.pid, started), door)
+        facts = launch.recording(started), launch.process(job.pid, started)
+        drain = Drain(consumer, claim, *facts, door, launch.redaction)
         drain.run(job.descriptor, job.pass_on)
     except Exception as error:
         # Whatever fails here is our misfortune, not the program's: it goes on, unrecorded, and we say so.

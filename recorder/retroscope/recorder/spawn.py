@@ -12,6 +12,7 @@ import sys
 from fcntl import F_DUPFD, fcntl
 
 from retroscope.recorder.command_lines import MOVED, own_flags
+from retroscope.trace.redaction import Redaction
 
 RING_BYTES = (1 << 24, 1 << 22, 1 << 20)  # smaller ones where a limit on file sizes (ulimit -f) holds for memory too
 SMALL_RING_BYTES = (1 << 22, 1 << 20)  # of further processes: there may be hundreds
@@ -66,16 +67,32 @@ def _given(name: str) -> str:
     return ""
 
 
+def _redaction(patterns: tuple[str, ...]) -> Redaction:
+    """Of the environment variables with such names (shell patterns)."""
+    from fnmatch import fnmatchcase
+
+    return Redaction(
+        {
+            name: os.fsencode(value)
+            for name, value in os.environ.items()
+            if any(fnmatchcase(name, pattern) for pattern in patterns)
+        }
+    )
+
+
 class Launch:
     """One start of a program: everything that is decided before its interpreter runs."""
 
-    def __init__(self, kind: str, target: str, args: list[str], *, chaos: int | None) -> None:
+    def __init__(
+        self, kind: str, target: str, args: list[str], *, chaos: int | None, redact: tuple[str, ...] = ()
+    ) -> None:
         if not sys.executable:
             raise OSError("the path of this Python interpreter is not known (sys.executable is empty)")
         self.kind = kind
         self.target = target
         self.args = args
         self.chaos = chaos
+        self.redaction = _redaction(redact) if redact else None
         self.cwd = os.getcwd()
         self.flags = own_flags(sys.orig_argv)
         self.user_seed = os.environ.get("PYTHONHASHSEED")
@@ -116,6 +133,7 @@ class Launch:
             "seed": self.seed,
             "cwd": self.cwd,
             "chaos": self.chaos,
+            "secrets": self.redaction.secrets if self.redaction else (),
             "isolated": bool(sys.flags.isolated),
             "ignore_environment": bool(sys.flags.ignore_environment),
             "no_site": bool(sys.flags.no_site),
@@ -166,6 +184,7 @@ class Launch:
             "seed": self.seed,
             "chaos": self.chaos is not None,
             "chaos_seed": self.chaos,
+            "redacted": self.redaction.names if self.redaction else [],
         }
 
     def process(self, pid: int, started: float) -> dict[str, object]:

@@ -29,14 +29,20 @@ def explanation(recording: Recording, input: int | None) -> str:
 
 def likely_causes(recording: Recording) -> Iterator[str]:
     """The most telling first."""
+    redacted = recording.meta.get("redacted")
+    if isinstance(redacted, list) and redacted:
+        yield (
+            f"the recording was made with --redact, and the program computed with what is not in it: "
+            f"{', '.join(map(str, redacted))}"
+        )
     for note in recording.process.notes:
         if " is not listed" in note:
             yield note
     for end, name in _FOREIGN.items():
         if any(path.endswith(f"/{end}") for path in recording.source_paths()):
             yield (
-                f"the program uses {name}: of what its foreign functions do, plain results are recorded, but not what "
-                "they write through pointers, nor what lies at an address"
+                f"the program uses {name}: calls into the C library are recorded, but not what lies at an address, nor "
+                "what other code writes there"
             )
     yield from _changed_files(recording)
     release = recording.meta.get("release")

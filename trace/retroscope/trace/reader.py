@@ -288,7 +288,7 @@ class TraceReader:
 
     def source_content(self, source: Source) -> bytes:
         content = self._streams.read(source.process, source.offset, source.size)
-        if blake2b(content, digest_size=16).digest() != source.hash:
+        if blake2b(content, digest_size=16).digest() != source.hash and not self.meta.get("redacted"):
             raise self._tables.damaged(f"the source of {source.path} is not what it was")
         return content
 

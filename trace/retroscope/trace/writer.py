@@ -35,6 +35,7 @@ from retroscope.trace.layout import (
     SWITCHES,
     TRACE_VERSION,
 )
+from retroscope.trace.redaction import RedactedStream, Redaction
 from retroscope.trace.store import StorageFull, Store
 from retroscope.trace.stream import HEADER, Kind
 
@@ -64,9 +65,12 @@ __all__ = ["ProcessWriter", "StorageFull", "TraceWriter"]
 class ProcessWriter:
     """One process of the trace: its facts, and what of its stream is not yet committed."""
 
-    def __init__(self, number: int, scanner: Scanner, facts: dict[str, object]) -> None:
+    def __init__(
+        self, number: int, scanner: Scanner, facts: dict[str, object], redaction: Redaction | None = None
+    ) -> None:
         self.number = number
         self.facts = facts
+        self._redacted = None if redaction is None else RedactedStream(redaction)
         self.notes: list[str] = []
         self.records = 0  # committed
         self.length = 0  # bytes of whole records, committed
@@ -78,8 +82,17 @@ class ProcessWriter:
 
     def append(self, data: bytes) -> None:
         """The next piece of the stream; kept until the next commit."""
-        self._pieces.append(data)
-        self.pending += len(data)
+        self._keep(data if self._redacted is None else self._redacted.feed(data))
+
+    def end(self) -> None:
+        """No further piece comes."""
+        if self._redacted is not None:
+            self._keep(self._redacted.rest())
+
+    def _keep(self, data: bytes) -> None:
+        if data:
+            self._pieces.append(data)
+            self.pending += len(data)
 
     def cut(self, compressor: Compressor) -> list[tuple[bytes, bytes, bytes]]:
         """Everything pending as one chunk with its lists: (table, key, body)."""
@@ -179,8 +192,9 @@ class Compressor:
 class TraceWriter:
     """A new trace at `claim`; `recording` are the facts of the whole recording."""
 
-    def __init__(self, claim: Claim, recording: dict[str, object]) -> None:
+    def __init__(self, claim: Claim, recording: dict[str, object], redaction: Redaction | None = None) -> None:
         """Touches nothing yet: the file is made by the first commit."""
+        self._redaction = redaction
         self._claim = claim
         self._compressor = Compressor()
         self._store: Store | None = None
@@ -211,7 +225,9 @@ class TraceWriter:
     def add_process(self, scanner: Scanner, facts: dict[str, object], number: int | None = None) -> ProcessWriter:
         """A further process; facts: pid, parent, argv, cwd, python, started …, plain values only."""
         number = self.claim_number() if number is None else number
-        process = ProcessWriter(number, scanner, {"ended": None, "stopped": None, **facts})
+        if self._redaction is not None:
+            facts = {name: self._redaction.value(fact) for name, fact in facts.items()}
+        process = ProcessWriter(number, scanner, {"ended": None, "stopped": None, **facts}, self._redaction)
         self.processes.append(process)
         return process
 
@@ -252,6 +268,8 @@ class TraceWriter:
         What is still pending is committed, unless storing stopped. StorageFull when even the reserve is gone.
         """
         if stopped is None:
+            for process in self.processes:
+                process.end()
             self.commit()
         outcome = "stopped" if stopped else "complete"
         state: dict[object, object] = {"state": outcome, "reason": stopped, "time": time.time()}
