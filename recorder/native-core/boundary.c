@@ -7,6 +7,7 @@
 #include "slots.h"
 #include "threads.h"
 #include "trampolines.h"
+#include "turn.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -118,6 +119,8 @@ static int check_depth(void)
 PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call)
 {
     if (core_mode == MODE_OFF || core_hidden || core_is_elsewhere())
+        return entry->original(entry, call);
+    if (core_mode == MODE_RECORD && turn_is_foreign())
         return entry->original(entry, call);
     if (check_depth() < 0)
         return NULL;

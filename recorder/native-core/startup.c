@@ -9,6 +9,7 @@
 #include "handle.h"
 #include "output.h"
 #include "replay.h"
+#include "turn.h"
 #include "tracer.h"
 
 #include <signal.h>
@@ -62,6 +63,7 @@ static PyObject *record_open(PyObject *Py_UNUSED(module), PyObject *arg)
     if (record_attach(fd) < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
     output_open();
+    turn_enter(1);
     if (enter(MODE_RECORD) < 0)
         return NULL;
     Py_RETURN_NONE;

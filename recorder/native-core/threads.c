@@ -279,6 +279,40 @@ static PyObject *set_sentinel(boundary_entry *entry, const boundary_call *call)
     return lock;
 }
 
+/* What `threading.excepthook` is told without a thread: it would print the ident of the OS thread, which all contexts of
+ * a replay share. With a stand-in whose name is the recorded ident it prints that. A new reference. */
+static PyObject *with_ident(PyObject *args)
+{
+    PyObject *name = PyUnicode_FromFormat("%lu", thread_ident());
+    PyObject *named = name ? Py_BuildValue("{sN}", "name", name) : NULL;
+    PyObject *nothing = named ? PyTuple_New(0) : NULL;
+    PyObject *stand_in = nothing ? PyObject_Call((PyObject *)Py_TYPE(PySys_GetObject("implementation")), nothing, named) : NULL;
+    PyObject *items = stand_in ? Py_BuildValue("((OOON))", PyTuple_GET_ITEM(args, 0), PyTuple_GET_ITEM(args, 1),
+                                               PyTuple_GET_ITEM(args, 2), stand_in)
+                               : NULL;
+    PyObject *made = items ? PyObject_Call((PyObject *)Py_TYPE(args), items, NULL) : NULL;
+    Py_XDECREF(items);
+    Py_XDECREF(nothing);
+    Py_XDECREF(named);
+    return made;
+}
+
+static PyObject *excepthook(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *args = call->nargs == 1 && !call->kwnames ? call->args[0] : NULL;
+    bool unnamed = args && PyTuple_Check(args) && strcmp(Py_TYPE(args)->tp_name, "_thread._ExceptHookArgs") == 0 &&
+                   PyTuple_GET_SIZE(args) == 4 && PyTuple_GET_ITEM(args, 3) == Py_None;
+    if (core_mode != MODE_REPLAY || !unnamed)
+        return entry->original(entry, call);
+    core_hide();
+    PyObject *told = with_ident(args);
+    core_show();
+    const boundary_call named = {call->self, &told, 1, NULL};
+    PyObject *result = told ? entry->original(entry, &named) : NULL;
+    Py_XDECREF(told);
+    return result;
+}
+
 static PyObject *enter(boundary_entry *entry, const boundary_call *call, PyObject *(*acquire)(boundary_entry *, const boundary_call *))
 {
     const boundary_call plain = {call->self, NULL, 0, NULL};
@@ -313,6 +347,7 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call)
     case HANDLE_IDENT: return handle_ident(entry, call);
     case HANDLE_SET_DONE: return handle_set_done(entry, call);
     case HANDLE_SHUTDOWN: return handle_shutdown(entry, call);
+    case THREAD_EXCEPTHOOK: return excepthook(entry, call);
     case SIGNAL_INSTALL: return signal_install(entry, call);
     case SIGNAL_GET: return signal_get(entry, call);
     case SIGNAL_INTERRUPT_MAIN: return signal_interrupt_main(entry, call);
@@ -377,7 +412,7 @@ int threads_register(PyObject *module)
         {"IMPORT_ACQUIRE", IMPORT_ACQUIRE}, {"IMPORT_RELEASE", IMPORT_RELEASE}, {"IMPORT_HELD", IMPORT_HELD},
         {"THREAD_COUNT", THREAD_COUNT}, {"HANDLE_JOIN", HANDLE_JOIN}, {"HANDLE_IS_DONE", HANDLE_IS_DONE}, {"HANDLE_IDENT", HANDLE_IDENT},
         {"HANDLE_SHUTDOWN", HANDLE_SHUTDOWN}, {"HANDLE_SET_DONE", HANDLE_SET_DONE}, {"SIGNAL_INSTALL", SIGNAL_INSTALL},
-        {"SIGNAL_GET", SIGNAL_GET}, {"SIGNAL_INTERRUPT_MAIN", SIGNAL_INTERRUPT_MAIN},
+        {"THREAD_EXCEPTHOOK", THREAD_EXCEPTHOOK}, {"SIGNAL_GET", SIGNAL_GET}, {"SIGNAL_INTERRUPT_MAIN", SIGNAL_INTERRUPT_MAIN},
     };
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (PyModule_AddIntConstant(module, operations[i].name, operations[i].value) < 0)

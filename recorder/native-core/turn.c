@@ -52,6 +52,7 @@ static pid_t holder_task;                      /* its thread in the operating sy
 static uint32_t last_holder = 1;
 static int64_t left_at = SWITCH_BLOCKED;       /* where the last holder gave the turn up */
 static __thread uint32_t me = 1;
+static __thread bool is_known;                 /* the main thread, and those that the program started */
 static __thread pid_t my_task;
 
 uint32_t turn_thread(void)
@@ -196,13 +197,10 @@ static bool holder_is_lost(waiter *w)
 }
 
 /* What happens from here on is not in the recording's order: it says so, and replay stops here. */
-static void note_lost(uint32_t number)
+static void note_lost(const char *text)
 {
-    char text[160];
     record_writer w;
-    int n = snprintf(text, sizeof text, "thread %u waited in a call that Retroscope does not know, and other threads "
-                     "went on: from here on the order of threads is not recorded", number);
-    uint32_t size = (uint32_t)n;
+    uint32_t size = (uint32_t)strlen(text);
     record_begin(&w, 0, KIND_NOTE, FLAG_LOST, 0);
     write_bytes(&w, "s", 1);
     write_bytes(&w, &size, 4);
@@ -250,11 +248,31 @@ static void queue_for_turn(waiter *w)
     hold();
 }
 
+static void note_lost_holder(uint32_t number)
+{
+    char text[160];
+    snprintf(text, sizeof text, "thread %u waited in a call that Retroscope does not know, and other threads went on: from "
+             "here on the order of threads is not recorded", number);
+    note_lost(text);
+}
+
+bool turn_is_foreign(void)
+{
+    static bool told;
+    if (is_known)
+        return false;
+    if (!told)
+        note_lost("a thread that C code started runs code of the program: from here on the order of threads is not recorded");
+    told = true;
+    core_hidden++; /* as long as it lives */
+    return true;
+}
+
 /* We have the turn: the stream says so if another thread had it before us. */
 static void note_switch(const waiter *waited)
 {
     if (waited && waited->lost)
-        note_lost(waited->lost);
+        note_lost_holder(waited->lost);
     if (last_holder == me)
         return;
     record_writer w;
@@ -281,6 +299,7 @@ void turn_share(void)
 void turn_enter(uint32_t number)
 {
     me = number;
+    is_known = true;
 }
 
 void turn_give(void)

@@ -27,6 +27,10 @@ void turn_share(void);
 /* The calling OS thread is the recorded thread `number` from now on; it does not hold the turn yet. */
 void turn_enter(uint32_t number);
 
+/* Did C code start the calling thread, by itself? Then it has no turn and no place in the recording, which says so when
+ * the first of them comes to the boundary; what it does is hidden from then on. With the GIL. */
+bool turn_is_foreign(void);
+
 /* Gives the turn up before a call that may block, and takes it again afterwards. */
 void turn_give(void);
 void turn_take(void);

@@ -70,6 +70,7 @@ PROGRAMS = [
     script("subprocesses"),
     script("tracers", same=False),  # the inside of the import system is not shown
     script("tcl"),
+    script("threads_ending", same=False),  # idents
     script("threads_race", same=False),
     script("threads_waiting", same=False),
     script("values"),

@@ -44,6 +44,7 @@ MODULES = [
             "_count": thread("THREAD_COUNT"),
             "_shutdown": thread("HANDLE_SHUTDOWN"),
             "interrupt_main": thread("SIGNAL_INTERRUPT_MAIN"),
+            "_excepthook": thread("THREAD_EXCEPTHOOK"),
         },
         types=[
             Type("LockType", methods=PASS, special=_LOCK),
