@@ -95,7 +95,7 @@ class FakeTimeline:
         self.now = self._moment(1, StopReason.ENTRY)
 
     @classmethod
-    def open(cls, trace: Path) -> FakeTimeline:
+    def open(cls, trace: Path, process: int = 0) -> FakeTimeline:
         try:
             return cls(pickle.loads(trace.read_bytes()))
         except pickle.UnpicklingError:

@@ -133,7 +133,7 @@ def test_a_prompt_on_a_child_stands_behind_the_fork_and_knows_what_was_before(fo
         "kept.append('still parent')\n"
         "os.waitpid(pid, 0)\n",
     )  # fmt: skip
-    commands = ("where", "print kept, pid", "step", "step", "print kept", "goto 1", "goto end")
+    commands = ("where", "print kept, pid", "step", "step", "print kept", "goto 1", "goto end", "processes")
     shown = run(SCOPE, "replay", "--process", "2", *(word for each in commands for word in ("-x", each)), trace,
                 cwd=folder)  # fmt: skip
     assert shown.returncode == 0, shown.stderr
@@ -141,6 +141,7 @@ def test_a_prompt_on_a_child_stands_behind_the_fork_and_knows_what_was_before(fo
     assert "(['parent'], 0)" in shown.stdout
     assert "['parent', 'child']" in shown.stdout
     assert "exit status 0" in shown.stdout
+    assert f"2  forked, from process 1, pid {processes_of(trace)[1]['pid']}" in shown.stdout
 
 
 def test_a_child_that_takes_another_way_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,3 +161,31 @@ def test_a_child_that_takes_another_way_is_named(folder: Path, monkeypatch: pyte
     with pytest.raises(Diverged, match=r"process 2: .*posix.write as recorded, but with other arguments"):
         verify_trace(first, None, lambda *_: None)
     first.close()
+
+
+def test_a_hundred_children_and_one_that_outlives_its_killed_parent(folder: Path) -> None:
+    trace, recorded = record(
+        folder, "many",
+        "import os, sys, time\n"
+        "pids = []\n"
+        "for number in range(100):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        os._exit(number % 7)\n"
+        "    pids.append(pid)\n"
+        "print(sum(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids), flush=True)\n"
+        "parent = os.getpid()\n"
+        "if os.fork() == 0:\n"
+        "    while os.getppid() == parent:\n"
+        "        time.sleep(0.01)\n"
+        "    time.sleep(0.2)\n"
+        "    os.write(1, b'the child goes on\\n')\n"
+        "    os._exit(3)\n"
+        "os.kill(parent, 9)\n",
+    )  # fmt: skip
+    assert (recorded.returncode, recorded.stdout) == (137, "295\nthe child goes on\n")
+    found = processes_of(trace)
+    assert [process["status"] for process in found[1:]] == [number % 7 for number in range(100)] + [3]
+    verified = run(SCOPE, "verify", trace, cwd=folder)
+    closing = CLOSING.search(verified.stdout)
+    assert verified.returncode == 0 and closing and closing[1] == "102", verified.stderr

@@ -176,7 +176,7 @@ def test_a_program_killed_where_it_asks_for_nothing_does_not_replay_for_ever(loo
     assert (recorded.status, recorded.stdout) == (137, "looping\n")
     verified = verify()
     assert verified.status == 0, verified.stderr
-    assert verified.stderr.startswith("scope: the process was killed by signal 9")
+    assert verified.stderr.startswith("scope: process 1: the process was killed by signal 9")
     assert ("how far it got after its last input is not recorded" in verified.stderr) == (loop != "asleep")
     if loop == "in-c":
         return  # going there and back again takes its time

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from retroscope.cli.prompt import Command, CommandFailed, Quit, Session
-from retroscope.cli.prompt_threads import task, tasks, thread, threads
+from retroscope.cli.prompt_threads import processes, task, tasks, thread, threads
 from retroscope.replay.timeline import Breakpoint, InputId, Moment, Tick, Value
 
 _AROUND = 5
@@ -304,6 +304,7 @@ COMMANDS = [
     Command(("tick",), "", "where in time this is", _tick),
     Command(("inputs",), "[N]", "what the program got from outside around now", _inputs),
     Command(("output",), "", "what the program has written so far", _output),
+    Command(("processes",), "", "the processes of the trace, and which of them this is", processes),
     Command(("threads",), "[all]", "the threads of this moment; `all` with those that ended", threads),
     Command(("thread",), "[N]", "look at thread N, until the next motion; alone: back to the running one", thread),
     Command(("tasks",), "", "the asyncio tasks of this moment, and what they wait for", tasks),

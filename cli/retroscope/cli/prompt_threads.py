@@ -8,6 +8,17 @@ from retroscope.cli.prompt import CommandFailed, Session
 from retroscope.replay.timeline import Frame, ReplayError, TaskInfo, ThreadId
 
 
+def processes(session: Session, rest: str) -> None:
+    """All that the trace holds; the one of this prompt is marked."""
+    for each in session.timeline.processes():
+        what = "forked" if each.forked is not None else " ".join(each.argv)
+        came = f", from process {each.parent}" if each.parent is not None else ""
+        row = f"{each.id:3}  {what}{came}, pid {each.pid}"
+        here = each.id == session.timeline.recording.process.id
+        session.say(session.renderer.colours.here(f"> {row}") if here else f"  {row}")
+    session.say("`scope replay TRACE --process N` opens another one")
+
+
 def threads(session: Session, rest: str) -> None:
     if rest not in ("", "all"):
         raise CommandFailed("threads, or threads all")

@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from retroscope.dap_adapter.arguments import Arguments, boolean, strings, text
+from retroscope.dap_adapter.arguments import Arguments, boolean, integer, strings, text
 from retroscope.dap_adapter.failure import RequestFailed
 
 LAUNCH_ATTRIBUTES = (
@@ -64,9 +64,10 @@ class Launch:
 
 @dataclass(frozen=True)
 class Attach:
-    """A recording to open."""
+    """A recording to open. `process`: the number of the process in it, as `scope info` tells; 0: the first."""
 
     trace: Path
+    process: int
     view: View
 
 
@@ -91,7 +92,7 @@ def read_attach(arguments: Arguments) -> Attach:
         raise RequestFailed("'trace' is missing: give the path of the recording to open", show_user=True)
     if not trace.is_file():
         raise RequestFailed(f"there is no recording at {trace}", show_user=True)
-    return Attach(trace, _view(arguments))
+    return Attach(trace, integer(arguments, "process", 0), _view(arguments))
 
 
 def _target(arguments: Arguments, cwd: Path) -> tuple[tuple[str, ...], str]:

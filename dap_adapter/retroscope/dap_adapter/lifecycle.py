@@ -24,7 +24,8 @@ from retroscope.replay.api import TimelineApi
 from retroscope.replay.moments import Diverged, Moment, ReplayError
 from retroscope.trace import TraceError
 
-OpenTimeline = Callable[[Path], TimelineApi]
+OpenTimeline = Callable[[Path, int], TimelineApi]
+"""Of the process with this number; 0: of the first."""
 """Opens a trace; raises ReplayError, TraceError or OSError."""
 
 CAPABILITIES = {
@@ -97,7 +98,7 @@ class Lifecycle:
     def _attach(self, arguments: Arguments) -> Reply:
         self._refuse_a_second()
         attach = read_attach(arguments)
-        self._open(attach.trace, attach.view)
+        self._open(attach.trace, attach.view, attach.process)
         return Reply()
 
     def _refuse_a_second(self) -> None:
@@ -133,9 +134,9 @@ class Lifecycle:
         self._session.channel.event("exited", {"exitCode": status})
         self._session.channel.event("terminated")
 
-    def _open(self, trace: Path, view: View) -> None:
+    def _open(self, trace: Path, view: View, process: int = 0) -> None:
         try:
-            timeline = self._open_timeline(trace)
+            timeline = self._open_timeline(trace, process)
         except (ReplayError, TraceError) as error:
             raise RequestFailed(str(error), show_user=True) from None
         except OSError as error:

@@ -22,11 +22,11 @@ from retroscope.dap_adapter.sources import Sources
 from retroscope.replay.api import TimelineApi
 
 
-def open_timeline(trace: Path) -> TimelineApi:
+def open_timeline(trace: Path, process: int) -> TimelineApi:
     """Imported late: answering `initialize` must not wait for the replay's imports."""
     from retroscope.replay.timeline import Timeline
 
-    return Timeline.open(trace)
+    return Timeline.open(trace, process or None)
 
 
 class Server:

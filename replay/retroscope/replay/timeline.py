@@ -43,6 +43,7 @@ from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Marks, Reason, Sto
 from retroscope.replay.recording import Recording
 from retroscope.replay.stops import Stops
 from retroscope.replay.watches import Watches
+from retroscope.trace import Process
 
 __all__ = [
     "Breakpoint", "BreakpointStatus", "Diverged", "Frame", "FrameId", "InputId", "Moment", "OutputChunk",
@@ -257,6 +258,10 @@ class Timeline:
     def names(self, frame: FrameId) -> list[str]:
         """Every name that is in scope in a frame, for completion."""
         return [str(name) for name in self._viewer().ask("names", frame)]
+
+    def processes(self) -> list[Process]:
+        """Every process of the trace, in order of start."""
+        return self.recording.processes()
 
     def source(self, path: str) -> str | None:
         return self.recording.source(path)
