@@ -394,6 +394,29 @@ static int patch_setter(boundary_entry *entry, PyGetSetDescrObject *getset)
     return 0;
 }
 
+/* A function that Cython made: a builtin function under another type, which calls what its definition says. */
+static bool is_cython(PyObject *target)
+{
+    const char *dot = strrchr(Py_TYPE(target)->tp_name, '.'), *name = dot ? dot + 1 : Py_TYPE(target)->tp_name;
+    return strcmp(name, "cython_function_or_method") == 0;
+}
+
+/* How it is called is in its own vectorcall: only a function with the flags of a trampoline can be exchanged. */
+static int patch_cython(boundary_entry *entry, PyCFunctionObject *function)
+{
+    PyMethodDef *was = function->m_ml;
+    if ((was->ml_flags & (METH_VARARGS | METH_FASTCALL | METH_NOARGS | METH_O | METH_KEYWORDS | METH_METHOD)) !=
+        (METH_FASTCALL | METH_KEYWORDS)) {
+        PyErr_Format(PyExc_TypeError, "%.200s has another calling convention", was->ml_name);
+        return -1;
+    }
+    fill_definition(entry, was->ml_name, was->ml_doc, was->ml_flags);
+    entry->was.method = was;
+    entry->original = original_method;
+    function->m_ml = &entry->def;
+    return 0;
+}
+
 /* A Python function that is a method of `type` becomes a C method of the same name. */
 static int patch_python(boundary_entry *entry, PyTypeObject *type, PyObject *function, const char *name)
 {
@@ -410,6 +433,8 @@ static int patch_python(boundary_entry *entry, PyTypeObject *type, PyObject *fun
 
 static int patch_target(boundary_entry *entry, PyObject *target, PyObject *owner, const char *slot)
 {
+    if (is_cython(target))
+        return patch_cython(entry, (PyCFunctionObject *)target);
     if (PyCFunction_Check(target) && strcmp(slot, "__new__") != 0)
         return patch_function(entry, (PyCFunctionObject *)target);
     if (Py_IS_TYPE(target, &PyMethodDescr_Type) || Py_IS_TYPE(target, &PyClassMethodDescr_Type))

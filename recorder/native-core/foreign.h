@@ -93,6 +93,9 @@ long foreign_cross(unsigned function, const long *arguments);
 typedef long (*foreign_rule)(unsigned function, const long *arguments);
 foreign_rule foreign_rule_of(const char *name);
 
+/* Has an extension started a thread of its own? */
+extern bool foreign_threads;
+
 /* A NOTE record (recording). */
 void foreign_note(const char *text, size_t size);
 

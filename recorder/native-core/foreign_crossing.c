@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+bool foreign_threads;
 static boundary_entry **defined; /* by index in foreign_descriptions */
 
 int foreign_define(void)
@@ -78,6 +79,7 @@ void foreign_record(const foreign_call *call, long result, const void *data, siz
     record_writer w;
     int error = errno;
     size_t used = 0;
+    PyThreadState *state = foreign_threads ? hold_gil() : NULL; /* they may run Python code, and records of theirs come */
     record_begin(&w, defined[call->function]->id, KIND_RESULT, 0, call->digest);
     write_bytes(&w, "(", 1);
     write_count(&w, 2 + call->outs + (data != NULL));
@@ -90,6 +92,7 @@ void foreign_record(const foreign_call *call, long result, const void *data, siz
     if (record_end(&w) < 0)
         control_fatal("A call of %s by an extension could not be recorded: out of memory.",
                       foreign_descriptions[call->function].name);
+    let_gil(state);
     errno = error;
 }
 

@@ -261,7 +261,6 @@ static long rule_auxiliary(unsigned function, const long *a)
 /* What a thread of an extension does is in nobody's order. The recording goes on, and says where replay will stop. */
 static long rule_thread(unsigned function, const long *a)
 {
-    static bool said;
     Dl_info place;
     char text[400];
     bool found = dladdr((void *)a[2], &place) && place.dli_fname;
@@ -269,12 +268,12 @@ static long rule_thread(unsigned function, const long *a)
     snprintf(text, sizeof text, "starts a thread of its own (%.200s)", slash ? slash + 1 : "an unknown library");
     if (core_mode == MODE_REPLAY)
         foreign_cannot(text);
-    if (!said) {
+    if (!foreign_threads) {
         char note[500];
         int n = snprintf(note, sizeof note, "an extension %s: replay stops at that place", text);
         foreign_note(note, (size_t)n);
     }
-    said = true;
+    foreign_threads = true;
     return foreign_real[function](a[0], a[1], a[2], a[3], 0, 0);
 }
 

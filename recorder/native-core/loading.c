@@ -11,10 +11,12 @@
 
 static struct {
     const char *name;
+    const char *limit;
     char *own; /* what the program's environment has, while it is replaced; NULL: nothing */
 } limits[] = {
-    {"OPENBLAS_NUM_THREADS", NULL}, {"OMP_NUM_THREADS", NULL}, {"MKL_NUM_THREADS", NULL},
-    {"BLIS_NUM_THREADS", NULL}, {"GOTO_NUM_THREADS", NULL}, {"ARROW_IO_THREADS", NULL},
+    {"OPENBLAS_NUM_THREADS", "1", NULL}, {"OMP_NUM_THREADS", "1", NULL}, {"MKL_NUM_THREADS", "1", NULL},
+    {"BLIS_NUM_THREADS", "1", NULL}, {"GOTO_NUM_THREADS", "1", NULL},
+    {"ARROW_DEFAULT_MEMORY_POOL", "system", NULL}, /* its own allocators tell threads by their registers */
 };
 
 #define LIMITS (sizeof limits / sizeof *limits)
@@ -26,7 +28,7 @@ static int limit_threads(void)
     for (size_t i = 0; i < LIMITS; i++) {
         const char *own = getenv(limits[i].name);
         limits[i].own = own ? strdup(own) : NULL;
-        if ((own && !limits[i].own) || ((!own || core_mode == MODE_REPLAY) && setenv(limits[i].name, "1", 1) < 0))
+        if ((own && !limits[i].own) || ((!own || core_mode == MODE_REPLAY) && setenv(limits[i].name, limits[i].limit, 1) < 0))
             return -1;
     }
     return 0;
@@ -49,7 +51,7 @@ static PyObject *asked_text(void)
     PyObject *text = PyUnicode_FromString("");
     for (size_t i = 0; text && i < LIMITS; i++) {
         const char *own = getenv(limits[i].name);
-        if (own && strcmp(own, "1") != 0)
+        if (own && strcmp(own, limits[i].limit) != 0)
             PyUnicode_AppendAndDel(&text, PyUnicode_FromFormat("%s%s=%s", PyUnicode_GET_LENGTH(text) ? ", " : "",
                                                                limits[i].name, own));
     }

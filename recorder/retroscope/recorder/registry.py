@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
            "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings",
            "sharing", "addresses", "memory", "interpreters", "windows", "testing", "packages",
-           "cryptography")
+           "cryptography", "arrow")
 
 
 class Registry:
@@ -46,7 +46,12 @@ class Registry:
         if name == "gc":
             self.core.collector_show_module(module)
         for known in self.modules.get(name, ()):
-            declare.apply(self.core, known, module)
+            try:
+                declare.apply(self.core, known, module)
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                if name.partition(".")[0] in sys.stdlib_module_names:
+                    raise
+                self.core.note(f"the boundary file for {name} does not fit this release of the package: {error}")
         if name == "_ctypes":
             loads_libraries(self.core, self, module, "dlopen", "_ctypes.dlopen")
 
@@ -97,7 +102,15 @@ def take_over(core: "Core", importer: "Importer") -> None:
 def _watch_imports(core: "Core", registry: Registry) -> None:
     """Every C module passes through these two; single-phase ones too (they run nothing there)."""
 
+    def begins(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
+        core.loading_begins()
+        return True
+
+    def fails(error: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
+        core.loading_ends()
+
     def loaded(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
+        core.loading_ends()
         module = args[0]
         spec = getattr(module, "__spec__", None)
         name = str(getattr(spec, "name", None) or getattr(module, "__name__", ""))  # _decimal calls itself decimal
@@ -109,7 +122,8 @@ def _watch_imports(core: "Core", registry: Registry) -> None:
     import _imp
 
     for attribute in ("exec_dynamic", "exec_builtin"):
-        core.patch(getattr(_imp, attribute), _imp, attribute, "_imp." + attribute, core.HOOK, encode=loaded)
+        core.patch(getattr(_imp, attribute), _imp, attribute, "_imp." + attribute, core.HOOK, when=begins, encode=loaded,
+                   decode=fails)
     loads_libraries(core, registry, _imp, "create_dynamic", "_imp.create_dynamic")
 
 

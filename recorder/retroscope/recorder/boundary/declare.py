@@ -8,7 +8,7 @@ from retroscope.recorder.boundary.blocking import BLOCKING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
     from typing import Any
 
@@ -123,7 +123,8 @@ class Module:
     """A C module. Its functions are RESULT by default (`functions=PASS`: only those in `special`).
 
     `inside`: dotted path from an extension to a module that it makes itself; one of another release of the package may
-    lack it. `below=False`: what it asks of the C library is not recorded, because what comes of it is."""
+    lack it. `below=False`: what it asks of the C library is not recorded, because what comes of it is. `ready(module)`
+    is called when the module is loaded and patched."""
 
     def __init__(
         self,
@@ -135,8 +136,10 @@ class Module:
         types: "Sequence[Type]" = (),
         inside: str = "",
         below: bool = True,
+        ready: "Callable[[ModuleType], object] | None" = None,
     ) -> None:
         self.name = name
+        self.ready = ready
         self.below = below
         self.inside = inside
         self.functions = functions
@@ -148,6 +151,7 @@ class Module:
 _FUNCTION = type(len)
 _METHODS = (type(str.join), type(dict.__dict__["fromkeys"]))
 _ATTRIBUTE = type(type(len).__dict__["__name__"])
+_CYTHON = "cython_function_or_method"
 _NEVER = ("__reduce__", "__reduce_ex__", "__getstate__", "__class_getitem__")
 
 
@@ -167,10 +171,14 @@ def apply(core: "Core", known: Module, module: "ModuleType") -> None:
                 _patch(core, value, module, name, f"{prefix}.{name}", policy)
         elif isinstance(value, type):
             _know(core, value)
+        elif name in known.special and type(value).__name__ == _CYTHON:
+            _patch(core, value, module, name, f"{prefix}.{name}", known.special[name])
     for kind in known.types:
         found = kind.name(module) if callable(kind.name) else namespace.get(kind.name)
         if found is not None:
             _apply_type(core, kind, found, prefix)
+    if known.ready:
+        known.ready(module)
 
 
 def _know(core: "Core", kind: type) -> None:
