@@ -405,8 +405,7 @@ static bool is_cython(PyObject *target)
 static int patch_cython(boundary_entry *entry, PyCFunctionObject *function)
 {
     PyMethodDef *was = function->m_ml;
-    if ((was->ml_flags & (METH_VARARGS | METH_FASTCALL | METH_NOARGS | METH_O | METH_KEYWORDS | METH_METHOD)) !=
-        (METH_FASTCALL | METH_KEYWORDS)) {
+    if (was->ml_flags != (METH_FASTCALL | METH_KEYWORDS)) {
         PyErr_Format(PyExc_TypeError, "%.200s has another calling convention", was->ml_name);
         return -1;
     }

@@ -122,8 +122,8 @@ def _watch_imports(core: "Core", registry: Registry) -> None:
     import _imp
 
     for attribute in ("exec_dynamic", "exec_builtin"):
-        core.patch(getattr(_imp, attribute), _imp, attribute, "_imp." + attribute, core.HOOK, when=begins, encode=loaded,
-                   decode=fails)
+        core.patch(getattr(_imp, attribute), _imp, attribute, "_imp." + attribute, core.HOOK,
+                   when=begins, encode=loaded, decode=fails)
     loads_libraries(core, registry, _imp, "create_dynamic", "_imp.create_dynamic")
 
 
