@@ -171,8 +171,10 @@ def apply(core: "Core", known: Module, module: "ModuleType") -> None:
                 _patch(core, value, module, name, f"{prefix}.{name}", policy)
         elif isinstance(value, type):
             _know(core, value)
-        elif name in known.special and type(value).__name__ == _CYTHON:
-            _patch(core, value, module, name, f"{prefix}.{name}", known.special[name])
+        elif type(value).__name__ == _CYTHON:
+            policy = known.special.get(name)
+            if policy is not PASS:
+                _patch(core, value, module, name, f"{prefix}.{name}", policy)
     for kind in known.types:
         found = kind.name(module) if callable(kind.name) else namespace.get(kind.name)
         if found is not None:
