@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3 || command -v python3.11 || command -v pyth
 BIN = .venv/tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bare demo test lint bench docs asan vsix wheel clean
+.PHONY: help setup bare demo test lint bench packages docs asan vsix wheel clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ lint: setup ## style, types, import contracts, C warnings
 
 bench: bare ## measure recording and replay against plain Python
 	@.venv/bare/bin/python benchmarks/run.py
+
+packages: setup ## write docs/packages.md from the stored results of package suites and benchmark programs
+	@$(BIN)/python tools/compatibility_packages.py
 
 docs: setup ## build the documentation into build/docs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check mkdocs
