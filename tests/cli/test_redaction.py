@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from retroscope.cli.redaction import HIDDEN, is_secret_name, redact, redact_words
@@ -61,3 +64,17 @@ def test_no_text_takes_long(text: str) -> None:
     begin = time.perf_counter()
     redact(text)
     assert time.perf_counter() - begin < 1
+
+
+def test_the_list_of_inputs_at_the_prompt_hides_secrets(tmp_path: Path) -> None:
+    scope = str(Path(sys.executable).parent / "scope")
+    code = "import sys; sys.stdin.readline(); sys.stdin.readline()"
+    command = [scope, "record", "-q", "-c", code]
+    said = "password=hunter2\n" * 2
+    subprocess.run(command, cwd=tmp_path, input=said, text=True, check=True, timeout=60)
+    shown = subprocess.run(
+        [scope, "replay", "-x", "goto end", "-x", "inputs"], cwd=tmp_path, capture_output=True, text=True, check=True,
+        timeout=60,
+    )  # fmt: skip
+    assert f"password={HIDDEN}" in shown.stdout
+    assert "hunter2" not in shown.stdout

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from retroscope.cli.prompt import Command, CommandFailed, Quit, Session
 from retroscope.cli.prompt_threads import processes, task, tasks, thread, threads
+from retroscope.cli.redaction import redact
 from retroscope.replay.timeline import Breakpoint, InputId, Moment, Tick, Value
 
 _AROUND = 5
@@ -145,7 +146,7 @@ def _inputs(session: Session, rest: str) -> None:
     now = session.timeline.now.input
     first = _number(rest, "the number of an input") if rest else max(0, now - _INPUTS_SHOWN // 2)
     for number, name, value in session.timeline.inputs(InputId(first), _INPUTS_SHOWN):
-        row = f"{'->' if number == now else '  '} {number}  {name}  {value}"
+        row = redact(f"{'->' if number == now else '  '} {number}  {name}  {value}")
         session.say(session.renderer.colours.here(row) if number == now else row)
 
 
