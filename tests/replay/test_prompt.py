@@ -256,3 +256,17 @@ def test_a_closed_pipe_ends_it_quietly(walked_trace: Path) -> None:
     assert process.wait(30) == 141
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_places_by_their_hits_and_lines_of_output(recorded: Recorder) -> None:
+    trace = recorded("walked")
+    said = answers(trace, "tick", "log evens limit", "log walked.py:33 number", "tick")
+    first, rest = said.split("\n", 1)
+    assert [line.split()[-1] for line in rest.splitlines() if line.startswith("tick")][:8] == list("70123456")
+    assert "1 hits\n" in rest and "7 hits\n" in rest
+    assert rest.splitlines()[-1].split()[1] == first.split()[1].rstrip(",")
+    assert "33 ->" in answers(trace, "goto hit 3 walked.py:33", "print number")
+    assert answers(trace, "goto hit 3 walked.py:33", "print number").endswith("\n2\n")
+    fourth = answers(trace, "goto hit 1 walked.py:33 if number == 4", "until walked.py:34", "print number")
+    assert fourth.endswith("\n4\n")
+    assert "print(text)" in answers(trace, "goto output 1")

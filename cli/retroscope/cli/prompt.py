@@ -100,12 +100,16 @@ class Session:
 
     def moved(self, moment: Moment) -> None:
         """After motion: looks at the innermost frame again and shows the place."""
-        self.selected = self.listed = 0
-        self._frames = None
-        self.after_motion()
+        self.forget_frames()
         self.show_place()
         if moment.reason is StopReason.DIVERGED:
             raise CommandFailed("the replay does not do what the recording did; nothing after this tick can be trusted")
+
+    def forget_frames(self) -> None:
+        """After a motion there and back: the frames that were known are those of a moment that was left."""
+        self.selected = self.listed = 0
+        self._frames = None
+        self.after_motion()
 
     def show_place(self) -> None:
         frame = self.frame() if self.frames() else None

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from retroscope.cli.prompt import Command, CommandFailed, Quit, Session
+from retroscope.cli.prompt_hits import goto_hit, log, split_log, until
 from retroscope.cli.prompt_threads import processes, task, tasks, thread, threads
 from retroscope.cli.redaction import redact
 from retroscope.replay.timeline import Breakpoint, InputId, Moment, Tick, Value
 
 _AROUND = 5
 _INPUTS_SHOWN = 10
+_DESTINATIONS = "input N, output N, hit N PLACE, end, failure"
 
 
 def _number(text: str, what: str) -> int:
@@ -51,10 +53,15 @@ def _goto(session: Session, rest: str) -> None:
         session.moved(timeline.goto_failure())
     elif word == "input":
         session.moved(timeline.goto_input(InputId(_number(number, "the number of an input"))))
+    elif word == "output":
+        session.moved(timeline.goto_output(_number(number, "the number of a line of output")))
+    elif word == "hit":
+        count, _, place = number.strip().partition(" ")
+        goto_hit(session, _number(count, "a number of hits"), _condition_at(session, place.strip()))
     elif word:
-        session.moved(timeline.goto(Tick(_number(word, "a tick; also: input N, end, failure"))))
+        session.moved(timeline.goto(Tick(_number(word, "a tick; also: " + _DESTINATIONS))))
     else:
-        raise CommandFailed("where to? goto TICK, goto input N, goto end, goto failure")
+        raise CommandFailed(f"where to? goto TICK, or: {_DESTINATIONS}")
 
 
 # -- looking
@@ -197,6 +204,23 @@ def _watch(session: Session, rest: str) -> None:
     session.say(f"breakpoint {number}: stops when {rest} changes; it is {text} here")
 
 
+def _condition_at(session: Session, rest: str) -> Breakpoint:
+    """A place with its condition, as `break` takes it, but for one motion only."""
+    if not rest:
+        raise CommandFailed("which place? FILE:LINE, a line of this file, or a function")
+    place, condition = _split_condition(rest)
+    return replace(_parse_place(session, place), condition=condition)
+
+
+def _until(session: Session, rest: str) -> None:
+    until(session, _condition_at(session, rest))
+
+
+def _log(session: Session, rest: str) -> None:
+    place, expression = split_log(rest)
+    log(session, _parse_place(session, place), expression)
+
+
 def _split_condition(rest: str) -> tuple[str, str | None]:
     match = re.match(r"(\S+)\s+if\s+(.*)", rest, re.DOTALL)
     if match:
@@ -296,7 +320,9 @@ COMMANDS = [
     Command(("reverse-next", "rn"), "[N]", "back a line of this function, over calls", _motion("reverse_next"), True),
     Command(("reverse-finish", "rf"), "", "back to the call of this function", _motion("reverse_finish"), True),
     Command(("reverse-continue", "rc"), "", "back to a breakpoint or exception", _motion("reverse_run"), True),
-    Command(("goto",), "TICK | input N | end | failure", "to any moment", _goto),
+    Command(("until",), "PLACE [if COND]", "on to a line or function, past all breakpoints", _until),
+    Command(("goto",), "TICK | input N | output N | hit N PLACE | end | failure", "to any moment", _goto),
+    Command(("log",), "PLACE EXPRESSION", "the value at every hit of a line or function, without moving", _log),
     Command(("break", "b"), "[FILE:LINE | FUNCTION] [if COND]", "set a breakpoint, or list them", _break),
     Command(("watch",), "EXPRESSION", "stop when the value changes, in both directions", _watch),
     Command(("delete", "d"), "[N]", "delete breakpoint N, or all", _delete),

@@ -17,7 +17,7 @@ from retroscope.replay.timeline import FrameId, ReplayError
 _HISTORY_LENGTH = 2000
 _OBJECT = re.compile(r"([A-Za-z_][\w.\[\]'\"]*)\.(\w*)$")
 _TAKES_EXPRESSION = ("print", "p", "last-write", "watch")
-_TAKES_PLACE = ("break", "b")
+_TAKES_PLACE = ("break", "b", "until", "log")
 
 
 def history_file() -> Path:
@@ -76,7 +76,7 @@ def completions(session: Session, line: str, word: str) -> list[str]:
     if command in (*_TAKES_EXPRESSION, *_TAKES_PLACE):
         return _names(session, word)
     if command == "goto":
-        return [name for name in ("end", "failure", "input ") if name.startswith(word)]
+        return [name for name in ("end", "failure", "hit ", "input ", "output ") if name.startswith(word)]
     if command == "catch":
         return [name for name in ("raised", "uncaught", "off") if name.startswith(word)]
     if command in ("help", "h"):

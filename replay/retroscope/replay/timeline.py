@@ -7,7 +7,7 @@ the moment it names; what it cannot know it says.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from types import TracebackType
@@ -185,6 +185,39 @@ class Timeline:
     def interrupt(self) -> None:
         """From another thread or a signal handler: the motion under way ends with INTERRUPTED."""
         self._motion.interrupted.set()
+
+    def hits(self, place: Breakpoint, from_now: bool = False) -> Iterator[Moment]:
+        """Goes to every hit of `place` in the whole recording, or from now on, in order; other stops do not count.
+
+        The timeline stands there each time. The last moment is another one: the end, or where it was interrupted.
+        ReplayError if `place` means nothing.
+        """
+        table = BreakpointTable(self.recording.source_paths(), self.recording.source)
+        (status,) = table.set([place])
+        if not status.verified:
+            raise ReplayError(status.message)
+        stops = Stops(self._motion, table, Watches(self._motion), self.recording)
+        search = Search(Want.BREAKPOINT, conditions=table.conditions)
+        self._motion.set_breakpoints(table.entries)
+        try:
+            if not from_now:
+                self._move(lambda: self._stops.go(Tick(1)))
+            reason = StopReason.BREAKPOINT
+            while reason is StopReason.BREAKPOINT:
+                moment = self._move(lambda: stops.forward(self.now, search, StopReason.BREAKPOINT, False))
+                reason = moment.reason
+                yield moment
+        finally:
+            self._motion.set_breakpoints(self._table.entries)
+
+    def goto_output(self, line: int) -> Moment:
+        """Before the line of code that wrote the end of the `line`-th line of output, of both streams together."""
+        seen = 0
+        for chunk in self.recording.output(InputId(self.recording.inputs)):
+            seen += chunk.data.count(b"\n")
+            if seen >= line > 0:
+                return self.goto_input(chunk.input)
+        raise ReplayError(f"there is no line {line} of output; the program wrote {seen}")
 
     # -- breakpoints
 
