@@ -19,7 +19,7 @@ SCOPE = str(Path(sys.executable).parent / "scope")
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "programs"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8", "GREETING": "hello"}
 ELSEWHERE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TZ": "Asia/Tokyo", "GREETING": "another"}
-CLOSING = re.compile(rb"replayed [\d,]+ ticks?, [\d,]+ inputs?, 1 process(es)?, 0 divergences\n\Z")
+CLOSING = re.compile(rb"replayed [\d,]+ ticks?, [\d,]+ inputs?, \d+ process(?:es)?, 0 divergences\n\Z")
 SECONDS = 60
 
 
