@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3 || command -v python3.11 || command -v pyth
 BIN = .venv/tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bare demo test lint bench packages docs asan vsix wheel clean
+.PHONY: help setup bare demo test lint bench packages docs compatibility asan vsix wheel clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ packages: setup ## write docs/packages.md from the stored results of package sui
 docs: setup ## build the documentation into build/docs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check mkdocs
 	@$(BIN)/python -m mkdocs build --strict --site-dir build/docs && echo build/docs/index.html
+
+compatibility: setup ## write docs/compatibility.md from the stored results of sweeps
+	@$(BIN)/python tools/compatibility.py
 
 asan: ## run the tests of the C core under AddressSanitizer and UBSan
 	@$(PYTHON) tools/sanitize.py $(TESTS)
