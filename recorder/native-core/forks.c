@@ -6,6 +6,7 @@
 #include "count.h"
 #include "decode.h"
 #include "digest.h"
+#include "errors.h"
 #include "locks.h"
 #include "replay.h"
 #include "shared_memory.h"
@@ -98,11 +99,32 @@ int forks_watch(void)
     return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
+/* CPython holds the import lock around a fork: it waits until no other thread is in the middle of an import. */
+bool forks_begin(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *done = import_acquire(entry, call);
+    Py_XDECREF(done);
+    return done != NULL;
+}
+
+void forks_end(void)
+{
+    PyObject *error = PyErr_Occurred() ? error_take() : NULL;
+    PyObject *done = import_release();
+    if (!done)
+        PyErr_Clear(); /* a hook of the program has released it */
+    Py_XDECREF(done);
+    if (error)
+        error_put_back(error);
+}
+
 PyObject *forks_record(boundary_entry *entry, const boundary_call *call)
 {
     callback_scope scope;
     fork_call here = {.outer = forking, .scope = &scope};
     uint32_t digest = digest_call(call, -1);
+    if (!forks_begin(entry, call))
+        return NULL;
     callback_watch(&scope, entry, call, digest);
     core_hidden++;
     forking = &here;
@@ -117,6 +139,7 @@ PyObject *forks_record(boundary_entry *entry, const boundary_call *call)
     if (core_mode == MODE_RECORD)
         record_outcome(entry, &scope.call, result, digest);
     callback_done(&scope);
+    forks_end();
     return result;
 }
 

@@ -16,6 +16,10 @@ int forks_watch(void);
 /* One such call, recording. */
 PyObject *forks_record(boundary_entry *entry, const boundary_call *call);
 
+/* Around such a call, recording and replay: false with an exception. */
+bool forks_begin(boundary_entry *entry, const boundary_call *call);
+void forks_end(void);
+
 /* In replay, where the call may fork: what the record says. True when more callbacks of the call may follow. */
 bool forks_replay(void);
 

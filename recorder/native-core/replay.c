@@ -372,6 +372,8 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
                             entry->name);
     uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
     PyObject *again = NULL, *error = NULL;
+    if (entry->policy == POLICY_FORK && !forks_begin(entry, call))
+        return NULL;
     if (entry->policy == POLICY_RERUN || (entry->policy == POLICY_KEEP && !raises_at_once(entry))) {
         again = entry->original(entry, call);
         error = again ? NULL : error_take();
@@ -393,5 +395,7 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
     Py_XDECREF(error);
     callback_done(&scope);
     collector_as_recorded();
+    if (entry->policy == POLICY_FORK)
+        forks_end();
     return result;
 }
