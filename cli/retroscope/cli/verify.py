@@ -35,8 +35,11 @@ def run(args: argparse.Namespace) -> int:
         done = _verify(first, args.process, diagnose=args.diagnose)
         if args.output:
             for each in done:
-                for chunk in first.other(each.process).own_output():
-                    _write(2 if chunk.stream == "stderr" else 1, chunk.data)
+                recording = first.other(each.process)
+                for chunk in recording.own_output():
+                    descriptor = 2 if chunk.stream == "stderr" else 1
+                    if args.process is not None or _reaches(recording, first, descriptor):
+                        _write(descriptor, chunk.data)
         several = len(first.processes()) > 1
     finally:
         first.close()
@@ -48,6 +51,14 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         print(_summary(done), file=sys.stderr if args.output else sys.stdout)
     return OK
+
+
+def _reaches(recording: Recording, program: Recording, descriptor: int) -> bool:
+    """Does what a process writes come out where the program's own output does, and not in a pipe to another process?"""
+    ours, theirs = (each.process.facts.get("outputs") for each in (recording, program))
+    if not isinstance(ours, (list, tuple)) or not isinstance(theirs, (list, tuple)):
+        return True
+    return list(ours[descriptor - 1 : descriptor]) == list(theirs[descriptor - 1 : descriptor])
 
 
 def _verify(first: Recording, wanted: int | None, *, diagnose: bool) -> list[Verified]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from retroscope.trace.writer import ProcessWriter, TraceWriter
 
 _GAVE_UP, _NOT_STARTED = 3, 0  # states of the producer
-_INHERITED = ("kind", "target", "argv", "cwd", "executable", "flags", "python")
+_INHERITED = ("kind", "target", "argv", "cwd", "executable", "flags", "python", "outputs")
 
 
 class Member:

@@ -69,12 +69,22 @@ def ask(core: "Core", config: "Config") -> int:
         "cwd": config["cwd"],
         "executable": config["executable"],
         "flags": config["flags"],
+        "outputs": [_file(1), _file(2)],
         "python": ".".join(map(str, sys.version_info[:3])),
     }
     ring: int = core.join(config["door"], config["parent"], marshal.dumps(facts))
     if ring < 0:
         _run_unrecorded(config)
     return ring
+
+
+def _file(descriptor: int) -> "tuple[int, int] | None":
+    """Which file a descriptor is of: what goes into a pipe is not the output of the whole program."""
+    try:
+        status = posix.fstat(descriptor)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
 
 
 def _run_unrecorded(config: "Config") -> None:

@@ -80,6 +80,15 @@ def _redaction(patterns: tuple[str, ...]) -> Redaction:
     )
 
 
+def _file(descriptor: int) -> tuple[int, int] | None:
+    """Which file a descriptor is of."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
+
+
 class Launch:
     """One start of a program: everything that is decided before its interpreter runs."""
 
@@ -198,6 +207,7 @@ class Launch:
             "cwd": self.cwd,
             "executable": sys.executable,
             "flags": self.flags,
+            "outputs": [_file(1), _file(2)],
             "python": ".".join(map(str, sys.version_info[:3])),
             "started": started,
         }
