@@ -20,6 +20,7 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "programs"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/root", "LANG": "C.UTF-8", "GREETING": "hello"}
 ELSEWHERE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TZ": "Asia/Tokyo", "GREETING": "another"}
 CLOSING = re.compile(rb"replayed [\d,]+ ticks?, [\d,]+ inputs?, \d+ process(?:es)?, 0 divergences\n\Z")
+OF_A_CHILD = re.compile(rb"^scope: process (?!1:)\d+: .*: verified up to there\n", re.MULTILINE)
 SECONDS = 60
 
 
@@ -67,6 +68,7 @@ def without_closing_line(verified: Outcome) -> Outcome:
     """The program's output as verify printed it: its own closing line must be there, on either stream, and is cut."""
     stdout, on_stdout = CLOSING.subn(b"", verified.stdout)
     stderr, on_stderr = CLOSING.subn(b"", verified.stderr)
+    stderr = OF_A_CHILD.sub(b"", stderr)
     assert on_stdout + on_stderr == 1, f"no closing line:\n{verified.stdout.decode()}\n{verified.stderr.decode()}"
     return Outcome(verified.status, stdout, stderr)
 
