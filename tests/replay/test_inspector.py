@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import marshal
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from retroscope.replay import inspector
+from retroscope.replay.launch import _INSPECTOR
 
 from tests.replay import inspected
 
@@ -130,3 +133,23 @@ def test_an_unknown_request_is_an_answer_not_an_end(wire: Wire) -> None:
     wire.ours.sendall(len(body).to_bytes(4, "little") + body)
     assert wire.receive()[0] == "error"
     assert wire.ask("stack")
+
+
+def test_no_file_of_the_inspector_takes_a_name_from_another() -> None:
+    """A replay process runs all of them in one namespace."""
+    shared = {"TYPE_CHECKING", "__builtins__"}
+    owner: dict[str, str] = {}
+    for file in _INSPECTOR:
+        tree = ast.parse((Path(inspector.__file__).parent / file).read_text())
+        for name in {name for statement in tree.body for name in bound_by(statement)} - shared:
+            assert owner.setdefault(name, file) == file, f"{name} is of {owner[name]} and of {file}"
+
+
+def bound_by(statement: ast.stmt) -> list[str]:
+    """The names that a statement of a module gives a value, if it is a definition or an assignment."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return [statement.name]
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    if isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]

@@ -29,7 +29,7 @@ LAUNCH_ATTRIBUTES = (
     "stopAt",
     "justMyCode",
 )
-ATTACH_ATTRIBUTES = ("trace", "stopAt", "justMyCode")
+ATTACH_ATTRIBUTES = ("trace", "process", "stopAt", "justMyCode")
 
 
 class StopAt(Enum):

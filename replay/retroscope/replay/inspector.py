@@ -39,7 +39,7 @@ _STACK_SHIFT = 24
 _MOST_FRAMES = (1 << _STACK_SHIFT) - 1
 _FIRST_TASK = 1 << 20
 
-_chain = itertools.chain
+_one_after_the_other = itertools.chain
 _marshal_loads = marshal.loads
 _read = posix.read
 _write = posix.write
@@ -298,7 +298,7 @@ class Look:
 
     def names(self, number: int) -> list[str]:
         frame = self.frame(number)
-        return sorted({str(name) for name in _chain(frame.f_locals, frame.f_globals)})
+        return sorted({str(name) for name in _one_after_the_other(frame.f_locals, frame.f_globals)})
 
     def arguments(self, number: int) -> list[str]:
         code = self.frame(number).f_code

@@ -24,9 +24,9 @@ __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 _MOST_SHOWN = 160
 _DEEPEST = 20
 _MANAGED_DICT = 1 << 4  # Py_TPFLAGS_MANAGED_DICT
-_PLAIN = (int, float, complex, bool, str, bytes, type(None))
+_PLAIN_KINDS = (int, float, complex, bool, str, bytes, type(None))
 _NESTS = (list, tuple, dict, set, frozenset)
-_OPERATIONS = (
+_FOLLOWED = (
     "BoolOp", "And", "Or", "BinOp", "UnaryOp", "Not", "USub", "UAdd", "Invert", "Compare", "IfExp", "Tuple", "List",
     "Constant", "Load", "Add", "Sub", "Mult", "Div", "FloorDiv", "Mod", "Pow", "LShift", "RShift", "BitOr", "BitXor",
     "BitAnd", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE", "Is", "IsNot", "In", "NotIn", "Subscript", "Slice",
@@ -82,7 +82,7 @@ def find_paths(node: Any, spans: list[tuple[int, int]], frame: Any) -> None:
         for argument in node.args:
             find_paths(argument, spans, frame)
         return
-    if kind not in _OPERATIONS:
+    if kind not in _FOLLOWED:
         raise LookupError("only names, attributes, items, operators and calls of a few builtins can be watched")
     for field in node._fields:
         value = getattr(node, field)
@@ -171,7 +171,7 @@ def own_dictionary(owner: Any, own: type) -> Any:
 def add_ranges(core: Any, value: Any, ranges: list[tuple[int, int]], depth: int) -> None:
     """Adds the memory of everything in a plain value."""
     kind = type(value)
-    if kind in _PLAIN or kind is range:
+    if kind in _PLAIN_KINDS or kind is range:
         return
     if kind not in _NESTS or depth == 0:
         raise LookupError("it hangs on an object of " + type_name(kind) + "; watch an attribute of that")
