@@ -11,6 +11,7 @@
 #include "marked.h"
 #include "message.h"
 #include "probe.h"
+#include "running_loops.h"
 #include "seal.h"
 #include "search.h"
 #include "visible.h"
@@ -104,8 +105,10 @@ static void send_stopped(enum stop_reason reason, const char *text)
 static pid_t raw_fork(void)
 {
     forking = true;
-    pid_t pid = fork();
+    pid_t before = getpid(), pid = fork();
     forking = false;
+    if (pid == 0)
+        running_loops_follow(before);
     return pid;
 }
 
@@ -422,7 +425,7 @@ static PyObject *py_begin(PyObject *module, PyObject *args)
         return NULL;
     if (channel >= 0)
         return PyErr_Format(PyExc_RuntimeError, "this process has a controller already");
-    if (ticks_start() < 0)
+    if (running_loops_prepare() < 0 || ticks_start() < 0)
         return NULL;
     look_set_inspector(inspector, module);
     fflush(NULL);
