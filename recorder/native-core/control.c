@@ -64,6 +64,9 @@ _Static_assert(sizeof(search_match) == 24, "as documented in Seam 4");
 
 /* The controller's socket, -1 in a process without one. */
 static int channel = -1;
+
+/* The same before this process is under control, for the last word of one that does not get so far. */
+static int announced = -1;
 static char request[CHANNEL_BYTES];
 
 /* Set around our own fork(): any other is the program's. */
@@ -253,6 +256,8 @@ static uint64_t uncaught_tick = TICK_UNKNOWN;
 _Noreturn static void stop_for_ever(enum stop_reason reason, const char *text)
 {
     ticks_hide();
+    if (channel < 0)
+        channel = announced;
     if (channel >= 0 && !core_looking) {
         for (;;)
             stop(reason, text);
@@ -417,6 +422,15 @@ static int set_signals(void)
     return sigprocmask(SIG_SETMASK, &all, NULL);
 }
 
+static PyObject *py_announce(PyObject *Py_UNUSED(module), PyObject *arg)
+{
+    int fd = (int)PyLong_AsLong(arg);
+    if (fd < 0)
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "a descriptor is not negative");
+    announced = fd;
+    Py_RETURN_NONE;
+}
+
 static PyObject *py_begin(PyObject *module, PyObject *args)
 {
     int fd;
@@ -437,6 +451,7 @@ static PyObject *py_begin(PyObject *module, PyObject *args)
         return PyErr_SetFromErrno(PyExc_OSError);
     }
     int sealed = seal_apply();
+    announced = -1;
     channel = channel_move_up(fd);
     stop(STOP_READY, sealed == SEAL_APPLIED ? "" : seal_missing_text());
     in_program = true;
@@ -464,6 +479,8 @@ static PyObject *py_diverged(PyObject *Py_UNUSED(module), PyObject *arg)
 }
 
 static PyMethodDef functions[] = {
+    {"replay_announce", py_announce, METH_O,
+     "replay_announce(control_fd): who is told when the record ends, or differs, before `replay_begin`."},
     {"replay_begin", py_begin, METH_VARARGS,
      "replay_begin(control_fd, inspector): seals this process, puts it under control, says READY and waits for RUN."},
     {"control_end", py_end, METH_VARARGS,

@@ -189,3 +189,26 @@ def test_a_hundred_children_and_one_that_outlives_its_killed_parent(folder: Path
     verified = run(SCOPE, "verify", trace, cwd=folder)
     closing = CLOSING.search(verified.stdout)
     assert verified.returncode == 0 and closing and closing[1] == "102", verified.stderr
+
+
+def test_children_killed_at_any_moment_of_their_start(folder: Path) -> None:
+    """Before they join, before their first record, between two records of the start-up, in the program."""
+    trace, recorded = record(
+        folder,
+        "killed_early",
+        "import subprocess, sys, time\n"
+        "for pause in range(0, 240, 12):\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "    time.sleep(pause / 1000)\n"
+        "    child.kill()\n"
+        "    print(child.wait())\n",
+    )
+    assert (recorded.returncode, recorded.stdout, recorded.stderr) == (0, "-9\n" * 20, "")
+    verified = run(SCOPE, "verify", trace, cwd=folder)
+    closing = CLOSING.search(verified.stdout)
+    found = processes_of(trace)
+    assert verified.returncode == 0 and closing and int(closing[1]) == len(found), verified.stderr
+    for process in found[1:]:
+        assert f"scope: process {process['id']}: the process was killed by signal 9" in verified.stderr
+        shown = run(SCOPE, "replay", trace, "--process", str(process["id"]), "-x", "tick", cwd=folder)
+        assert shown.returncode == 0 or (shown.returncode == 1 and "before the program had started" in shown.stderr)

@@ -56,6 +56,9 @@ def show_code(code: CodeType, /) -> None:
     """This code, and what is nested in it, is the user's own, whatever its file is called: the text of -c."""
 
 def is_visible(code: CodeType, /) -> bool: ...
+def replay_announce(control_fd: int, /) -> None:
+    """Who is told when the record ends, or differs, before `replay_begin`."""
+
 def replay_begin(control_fd: int, inspector: Callable[[int, Any, FrameType | None], object], /) -> None:
     """Seals this process and puts it under control: says READY on the socket and returns at the first RUN.
 

@@ -19,6 +19,8 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
     """Never returns: the process ends as the program ends."""
     replaying = config["mode"] == "replay"
     (core.replay_open if replaying else core.record_open)(stream)
+    if replaying:
+        core.replay_announce(config["control_fd"])  # the record of a process killed while it started ends before READY
     machine = importer.load("machine")
     if not replaying:
         machine.close(stream)

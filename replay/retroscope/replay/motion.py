@@ -86,7 +86,7 @@ class Motion:
         self._launch = launch
         root = launch()
         self.snapshots = SnapshotStore(root, budget)
-        self.warning = root.last.text if root.last else ""
+        self.warning = root.warning
         self.current = root.fork()
         self._spare: ReplayProcess | None = None
         self._leg = FIRST_LEG

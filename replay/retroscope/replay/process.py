@@ -68,7 +68,10 @@ class ReplayProcess:
 
     @classmethod
     def adopt(cls, control: socket.socket) -> ReplayProcess:
-        """The process at the other end of `control`, which has just been started and will say READY."""
+        """The process at the other end of `control`, which has just been started and will say READY.
+
+        Where its record ends before the program's first line, it says END instead, and DIVERGED where it differs there.
+        """
         control.settimeout(_START_LIMIT)
         process = cls(control, 0, 0)
         answer = process._receive()
@@ -162,6 +165,11 @@ class ReplayProcess:
         if not isinstance(answer, Frames):
             raise ReplayError("the replay process answered a STACK with something else")
         return answer.words
+
+    @property
+    def warning(self) -> str:
+        """What it said when it was ready: that this system cannot seal it, or nothing."""
+        return self.last.text if self.last is not None and self.last.reason is Reason.READY else ""
 
     @property
     def over(self) -> bool:

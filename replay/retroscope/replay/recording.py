@@ -116,13 +116,28 @@ class Recording:
         """With which the recorded process exited by itself, else None."""
         return self.process.number if self.process.ended == "exited" else None
 
+    @property
+    def unborn(self) -> str | None:
+        """Why there is nothing of the process to replay, for a sentence: it ended while its recorder started."""
+        if self._start is not None or self.cut_off is None:
+            return None
+        return f"{self.cut_off} before the program had started"
+
     @cached_property
     def start(self) -> Start:
-        """Raises ReplayError when the process was cut off before it had begun."""
+        """Raises ReplayError when the process ended before it had begun."""
+        if self._start is not None:
+            return self._start
+        several = f"process {self.process.id} of " if len(self.processes()) > 1 else ""
+        reason = self.unborn or "the record ends before the program had started; record it again"
+        raise ReplayError(f"{several}{self.path} cannot be replayed: {reason}")
+
+    @cached_property
+    def _start(self) -> Start | None:
         for record in self._trace.records(self._parts[0].process):
             if record.kind == Kind.START:
                 return _start_from(record.value(), self.path)
-        raise ReplayError(f"{self.path} ends before the program started; record it again")
+        return None
 
     def require_python(self) -> None:
         """Raises WrongPython when our native core is not for the Python that recorded."""

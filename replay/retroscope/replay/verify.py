@@ -76,10 +76,12 @@ class _Tree:
                 self._children[each.parent, child.first_input] = each.id
 
     def run(self) -> list[Verified]:
+        if self._root.unborn is not None:
+            return [Verified(self._root.process.id, 0, 0, self._root.unborn, "")]
         launch, end_launching = launcher_of(self._root)
         try:
             process = launch()
-            self._warning = process.last.text if process.last else ""
+            self._warning = process.warning
             self._follow(process, self._root, 0)
         finally:
             end_launching()
