@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from retroscope.recorder import _core
+from retroscope.replay.addresses import fixed_addresses
 from retroscope.replay.interpreter import find_interpreter
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.process import ProcessDied, ReplayProcess
 from retroscope.replay.recording import Recording, Start
 
+_FIRST_DESCRIPTOR = 300
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -40,19 +42,22 @@ class Launcher:
     def launch(self) -> ReplayProcess:
         """A new root, waiting at tick 0."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        stream = os.open(f"/proc/self/fd/{self._stream}", os.O_RDONLY | os.O_CLOEXEC)
-        config = os.memfd_create("retroscope-configuration", os.MFD_CLOEXEC)
         errors = os.memfd_create("retroscope-errors", os.MFD_CLOEXEC)
+        stream = _moved(os.open(f"/proc/self/fd/{self._stream}", os.O_RDONLY | os.O_CLOEXEC))
+        config = _moved(os.memfd_create("retroscope-configuration", os.MFD_CLOEXEC))
+        control = _moved(theirs.detach())
         try:
-            os.write(config, marshal.dumps(self._configuration(theirs.fileno())))
+            os.write(config, marshal.dumps(self._configuration(control)))
             os.lseek(config, 0, os.SEEK_SET)
-            child = subprocess.Popen(
-                [self._executable, "-S", "-P", *self._start.flags, _startup(), str(stream), str(config)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-                env=_environment(self._start), pass_fds=(stream, config, theirs.fileno()), start_new_session=True,
-            )  # fmt: skip
+            with fixed_addresses():
+                child = subprocess.Popen(
+                    [self._executable, "-S", "-P", *self._start.flags, _startup(), str(stream), str(config)],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+                    env=_environment(self._start), pass_fds=(stream, config, control), start_new_session=True,
+                )  # fmt: skip
             self._children.append(child)
-            theirs.close()
+            os.close(control)
+            control = -1
             return ReplayProcess.adopt(ours)
         except ProcessDied as died:
             ours.close()
@@ -61,9 +66,9 @@ class Launcher:
             ours.close()
             raise
         finally:
-            theirs.close()
-            for descriptor in (stream, config, errors):
-                os.close(descriptor)
+            for descriptor in (stream, config, errors, control):
+                if descriptor >= 0:
+                    os.close(descriptor)
 
     def close(self) -> None:
         """After the processes' own sockets were closed: waits for the roots, so that none is left as a zombie."""
@@ -87,6 +92,17 @@ class Launcher:
             "seed": self._start.seed,
             "cwd": self._start.cwd,
         }
+
+
+def _moved(descriptor: int) -> int:
+    """The same under a number of three digits, where there is room: the new process handles these numbers as objects
+    and text, whose sizes would shift the addresses of everything after them."""
+    try:
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+    except OSError:  # the limit on descriptors is lower
+        return descriptor
+    os.close(descriptor)
+    return moved
 
 
 def stream_file(write: Callable[[int], None]) -> int:
