@@ -42,19 +42,20 @@ _META_BYTES = _META.size + 2 * _DB.size + _META_END.size
 class Database:
     """Where a tree begins and how many entries it must have."""
 
-    __slots__ = ("entries", "flags", "root")
+    __slots__ = ("depth", "entries", "flags", "root")
 
     def __init__(self, packed: bytes, at: int) -> None:
-        _, self.flags, _, _, _, _, self.entries, self.root = _DB.unpack_from(packed, at)
+        _, self.flags, self.depth, _, _, _, self.entries, self.root = _DB.unpack_from(packed, at)
 
 
 class Snapshot:
     """One commit: its number, its root and its size."""
 
-    __slots__ = ("last_page", "main", "page_size", "transaction")
+    __slots__ = ("free", "last_page", "main", "page_size", "transaction")
 
     def __init__(self, meta: bytes, page_size: int) -> None:
         self.page_size = page_size
+        self.free = Database(meta, _META.size)  # the list of free pages
         self.main = Database(meta, _META.size + _DB.size)
         self.last_page, self.transaction = _META_END.unpack_from(meta, _META.size + 2 * _DB.size)
 

@@ -123,14 +123,19 @@ class TraceReader:
 
     def _check_commits(self) -> None:
         """Both of LMDB's first pages must lead to the commit that they name: else an older one could pass as newest."""
-        for snapshot in () if self.live else self._tables.pages.settled():
+        snapshots = self._tables.pages.settled()
+        newest = snapshots[0].transaction
+        for snapshot in () if self.live else snapshots:
             try:
                 stored = self._tables.pages.table_at(snapshot, META).get(KEY_STATE)
             except TraceError:
                 continue  # the older commit, and its pages are in use again
             body = None if stored is None else unframe(META, KEY_STATE, stored)
             if body is not None and self._tables.facts(body).get("commit") != snapshot.transaction:
+                if self._tables.pages.settled()[0].transaction != newest:
+                    return self._check_commits()  # its index is being written
                 raise self._tables.damaged("its newest commit is not where it should be")
+        return None
 
     @property
     def state(self) -> str:

@@ -30,8 +30,14 @@ class StorageFull(Exception):
 class Store:
     """Named tables of framed values in the LMDB file `path`, whose descriptor `descriptor` the caller owns."""
 
-    def __init__(self, path: str, descriptor: int, tables: Iterable[bytes]) -> None:
-        """Opens or makes the file; StorageFull, lmdb.Error or OSError when that fails."""
+    def __init__(
+        self, path: str, descriptor: int, tables: Iterable[bytes], state: dict[object, object] | None = None
+    ) -> None:
+        """Opens or makes the file; StorageFull, lmdb.Error or OSError when that fails.
+
+        `state`: that of an existing trace. It is committed again with the tables that are new to it, as its commit's
+        number must be in it.
+        """
         self._path = path
         self._descriptor = descriptor
         self._map = max(_FIRST_MAP, 2 * os.fstat(descriptor).st_size)
@@ -41,8 +47,11 @@ class Store:
             )
             self._allocated = os.fstat(descriptor).st_size
             self._tables = {}
-            for name in tables:
-                self._tables[name] = self._environment.open_db(name)
+            with self._environment.begin(write=True) as transaction:
+                for name in tables:
+                    self._tables[name] = self._environment.open_db(name, txn=transaction)
+                if state is not None:
+                    self._put_state(transaction, state)
         except lmdb.Error as error:
             raise StorageFull(_reason(error)) from error
         self._read_usage()
@@ -66,13 +75,30 @@ class Store:
         self._write(values, state)
         self._write([], state)
 
+    def remove(self, table: bytes, prefix: bytes, state: dict[object, object]) -> None:
+        """One transaction: takes every entry whose key begins so out of `table`."""
+        self._make_room(0)
+        try:
+            with self._environment.begin(write=True) as transaction:
+                with transaction.cursor(db=self._tables[table]) as cursor:
+                    found = cursor.set_range(prefix)
+                    while found and cursor.key().startswith(prefix):
+                        found = cursor.delete()
+                self._put_state(transaction, state)
+        except (lmdb.Error, OSError) as error:
+            raise StorageFull(_reason(error)) from error
+        self._read_usage()
+
+    def _put_state(self, transaction: lmdb.Transaction, state: dict[object, object]) -> None:
+        body = encode_value({**state, "commit": transaction.id()})
+        transaction.put(KEY_STATE, frame(META, KEY_STATE, body), db=self._tables[META])
+
     def _write(self, values: list[tuple[bytes, bytes, bytes]], state: dict[object, object]) -> None:
         try:
             with self._environment.begin(write=True) as transaction:
                 for table, key, body in values:
                     transaction.put(key, frame(table, key, body), db=self._tables[table])
-                body = encode_value({"commit": transaction.id(), **state})
-                transaction.put(KEY_STATE, frame(META, KEY_STATE, body), db=self._tables[META])
+                self._put_state(transaction, state)
         except (lmdb.Error, OSError) as error:
             raise StorageFull(_reason(error)) from error
         self._read_usage()

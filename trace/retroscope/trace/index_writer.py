@@ -1,0 +1,135 @@
+"""Writes the index into a finished trace; the rest of the trace is as before after every commit.
+
+One process at a time: a lock on a byte far behind the data says so, which vanishes with the process that holds it. It
+is not the lock of the recording: a trace that is being indexed is a finished one. (Linux.)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retroscope.trace.claim import check_format, is_being_written
+from retroscope.trace.encoding import encode_value
+from retroscope.trace.errors import TraceError
+from retroscope.trace.index_layout import (
+    BLOCK,
+    INDEX_BLOCKS,
+    INDEX_DATABASES,
+    INDEX_KEYS,
+    INDEX_META,
+    INDEX_VERSION,
+    KEYS,
+    KEYS_ENTRY,
+    TICK_KEY,
+)
+from retroscope.trace.layout import DATABASES, KEY_STATE, META, PROCESS_KEY
+from retroscope.trace.pages import PageFile
+from retroscope.trace.store import StorageFull, Store
+from retroscope.trace.tables import Tables
+from retroscope.trace.whole_pages import check_whole
+from retroscope.trace.writer import Compressor
+
+_LOCK = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, (1 << 62), 1, 0)
+
+__all__ = ["IndexRefused", "IndexWriter", "NewBlock", "StorageFull"]
+
+
+class IndexRefused(TraceError):
+    """The index cannot be written into this trace."""
+
+    status = 1
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, f"{path}: {why}, so no index can be written into it")
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlock:
+    """Observations of `ticks` ticks from `first` on, of an observer that began just before tick `segment`."""
+
+    first: int
+    ticks: int
+    segment: int
+    data: bytes
+    keys: bytes
+
+
+class IndexWriter:
+    """The right to write the index of the trace at `path`, until `close`."""
+
+    def __init__(self, path: str) -> None:
+        """Raises IndexRefused, NotATrace or DamagedTrace; nothing has been changed then."""
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise IndexRefused(path, f"it cannot be written ({(error.strerror or str(error)).lower()})") from error
+        try:
+            self._lock()
+            self._state = self._checked_state()
+            self._store = Store(path, self._descriptor, (*DATABASES, *INDEX_DATABASES), self._state)
+        except StorageFull as full:
+            os.close(self._descriptor)
+            raise IndexRefused(path, str(full)) from full
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._compressor = Compressor()
+
+    def _lock(self) -> None:
+        if is_being_written(self._descriptor):
+            raise IndexRefused(self.path, "it is still being recorded")
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _LOCK)
+        except OSError as error:
+            raise IndexRefused(self.path, "another process is writing its index") from error
+
+    def _checked_state(self) -> dict[object, object]:
+        """LMDB trusts what it writes to, so this file is checked page by page before."""
+        pages = PageFile(self._descriptor, self.path)
+        meta = pages.table(META)
+        check_format(pages, meta)
+        check_whole(pages)
+        tables = Tables(pages)
+        if KEY_STATE not in meta or set(DATABASES) - pages.names():
+            raise pages.damaged("something is missing from it")
+        return {**tables.facts(tables.checked(META, KEY_STATE, meta[KEY_STATE]))}
+
+    def forget(self, process: int) -> None:
+        """Takes the index of a process out; first what says that there is one."""
+        prefix = PROCESS_KEY.pack(process)
+        for table in INDEX_DATABASES:
+            self._store.remove(table, prefix, self._state)
+
+    def add(self, process: int, blocks: Sequence[NewBlock], facts: dict[str, object]) -> None:
+        """One commit: the next blocks, in order, and what is to be known of the index now; StorageFull if impossible."""
+        values = [self._facts(process, facts)]
+        for block in blocks:
+            encoding, packed = self._compressor.encode(block.data)
+            body = BLOCK.pack(encoding, len(block.data)) + packed
+            values.append((INDEX_BLOCKS, TICK_KEY.pack(process, block.first), body))
+        if blocks:
+            raw = b"".join(
+                KEYS_ENTRY.pack(block.first, block.ticks, block.segment, len(block.keys) // 4) + block.keys
+                for block in blocks
+            )
+            encoding, packed = self._compressor.encode(raw)
+            row = KEYS.pack(encoding, len(raw), len(blocks)) + packed
+            values.append((INDEX_KEYS, TICK_KEY.pack(process, blocks[0].first), row))
+        self._store.commit(values, self._state)
+
+    def _facts(self, process: int, facts: dict[str, object]) -> tuple[bytes, bytes, bytes]:
+        body = encode_value({"version": INDEX_VERSION, **facts})
+        return INDEX_META, PROCESS_KEY.pack(process), body
+
+    def close(self) -> None:
+        """Leaves the trace as readers expect a finished one."""
+        try:
+            self._store.last_commit([], self._state)
+        finally:
+            self._store.close()
+            os.close(self._descriptor)
