@@ -34,7 +34,8 @@ class UnusableIndex(TraceError):
     status = 1
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(path, f"the index of {path} is not used ({why}); `scope index --rebuild {path}` makes a new one")
+        remedy = f"`scope index --rebuild {path}` makes a new one"
+        super().__init__(path, f"the index of {path} is not used ({why}); {remedy}")
         self.why = why
 
 

@@ -97,7 +97,7 @@ class IndexWriter:
         tables = Tables(pages)
         if KEY_STATE not in meta or set(DATABASES) - pages.names():
             raise pages.damaged("something is missing from it")
-        return {**tables.facts(tables.checked(META, KEY_STATE, meta[KEY_STATE]))}
+        return dict(tables.facts(tables.checked(META, KEY_STATE, meta[KEY_STATE])).items())
 
     def forget(self, process: int) -> None:
         """Takes the index of a process out; first what says that there is one."""
@@ -106,7 +106,7 @@ class IndexWriter:
             self._store.remove(table, prefix, self._state)
 
     def add(self, process: int, blocks: Sequence[NewBlock], facts: dict[str, object]) -> None:
-        """One commit: the next blocks, in order, and what is to be known of the index now; StorageFull if impossible."""
+        """One commit: the next blocks, in order, and what is to be known of the index now; may raise StorageFull."""
         values = [self._facts(process, facts)]
         for block in blocks:
             encoding, packed = self._compressor.encode(block.data)

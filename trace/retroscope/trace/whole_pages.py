@@ -7,6 +7,7 @@ Source of the format: `mdb.c` of LMDB 0.9, MDB_page, MDB_node, and the list of f
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 
@@ -68,7 +69,7 @@ class _Check:
             raise self._bad("its list of free pages makes no sense")
         count, *free = struct.unpack(f"<{len(data) // 8}Q", data)
         free = free[:count]
-        if count != len(free) or any(a <= b for a, b in zip(free, free[1:], strict=False)):
+        if count != len(free) or any(a <= b for a, b in itertools.pairwise(free)):
             raise self._bad("its list of free pages makes no sense")
         for page in free:
             self._use(page)
