@@ -94,6 +94,22 @@ static PyObject *call_hook(boundary_entry *entry, const boundary_call *call)
     return result;
 }
 
+static PyObject *call_through(boundary_entry *entry, const boundary_call *call)
+{
+    Py_ssize_t n = 1 + call->nargs + (call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0);
+    PyObject *small[8], **args = n <= 8 ? small : PyMem_Malloc((size_t)n * sizeof *args);
+    if (!args)
+        return PyErr_NoMemory();
+    args[0] = PyObject_Vectorcall(entry->encode, &call->self, 1, NULL);
+    memcpy(args + 1, call->args, (size_t)(n - 1) * sizeof *args);
+    PyObject *result =
+        args[0] ? PyObject_VectorcallMethod(entry->decode, args, (size_t)call->nargs + 1, call->kwnames) : NULL;
+    Py_XDECREF(args[0]);
+    if (args != small)
+        PyMem_Free(args);
+    return result;
+}
+
 #if PY_VERSION_HEX < 0x030C0000
 /* In 3.11 the instructions that are made for calls of builtins with the flags that ours have leave out the check of the
  * recursion depth. The generic call, which replay takes because it traces, does not, nor does plain Python where a
@@ -135,6 +151,8 @@ PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call)
     }
     if (entry->policy == POLICY_HOOK)
         return call_hook(entry, call);
+    if (entry->policy == POLICY_THROUGH)
+        return call_through(entry, call);
     if (entry->policy == POLICY_THREAD)
         return threads_call(entry, call);
     if (entry->wrap && wrap_is_due(entry, call))
@@ -270,7 +288,7 @@ int boundary_register(PyObject *module)
 {
     static const struct { const char *name; int value; } policies[] = {
         {"RESULT", POLICY_RESULT}, {"OUTPUT", POLICY_OUTPUT}, {"BUFFER", POLICY_BUFFER}, {"RERUN", POLICY_RERUN}, {"KEEP", POLICY_KEEP},
-        {"ADAPT", POLICY_ADAPT}, {"SOURCE", POLICY_SOURCE}, {"HOOK", POLICY_HOOK}, {"THREAD", POLICY_THREAD}, {"FORK", POLICY_FORK}, {"EXIT", POLICY_EXIT},
+        {"ADAPT", POLICY_ADAPT}, {"SOURCE", POLICY_SOURCE}, {"HOOK", POLICY_HOOK}, {"THROUGH", POLICY_THROUGH}, {"THREAD", POLICY_THREAD}, {"FORK", POLICY_FORK}, {"EXIT", POLICY_EXIT},
         {"BLOCKS_ALWAYS", BLOCKS_ALWAYS}, {"BLOCKS_READ", BLOCKS_READ}, {"BLOCKS_WRITE", BLOCKS_WRITE},
         {"BLOCKS_SELF_READ", BLOCKS_SELF_READ}, {"BLOCKS_SELF_WRITE", BLOCKS_SELF_WRITE},
         {"BLOCKS_NOT_SIGNALS", BLOCKS_NOT_SIGNALS},

@@ -23,6 +23,8 @@ enum boundary_policy {
     POLICY_EXIT,    /* ends the process at once, with its argument as status: recorded before it runs */
     POLICY_HOOK,    /* no boundary: `when` is called, hidden, before it runs, `encode` after it has run, `decode` after it
                       raised */
+    POLICY_THROUGH, /* no boundary itself: the method named `decode` of what the method `encode` of self returns, both of
+                       them at the boundary */
 };
 
 /* Whether other threads may run while a call lasts. */
@@ -59,7 +61,7 @@ struct boundary_entry {
     PyGetSetDef getset;
     PyTypeObject *type;          /* the C type it belongs to, or NULL */
     PyObject *name;              /* dotted; owned */
-    PyObject *encode, *decode;   /* ADAPT, SOURCE, HOOK; owned */
+    PyObject *encode, *decode;   /* ADAPT, SOURCE, HOOK, THROUGH; owned */
     PyObject *when;              /* (self, args, kwargs) -> does this call cross? NULL: always; owned */
     PyObject *wrap;              /* (call, self, args, kwargs): stands for the call when it is due; owned */
     PyObject *rewrite;           /* (self, args, kwargs) -> what the original gets instead, recording; owned */

@@ -304,37 +304,58 @@ static void read_members(const callback_scope *scope, member_value *values)
     }
 }
 
-static void note_change(callback_scope *scope, int i, PyObject *list)
+static void write_int(record_writer *w, int64_t number)
 {
-    PyObject *value = PyMember_GetOne((char *)scope->call.self, scope->entry->changes[i]);
-    PyObject *pair = value ? Py_BuildValue("(iN)", i, value) : NULL;
-    if (!pair || PyList_Append(list, pair) < 0)
-        PyErr_Clear(); /* out of memory: the record of the change is left out, and replay will differ */
-    Py_XDECREF(pair);
+    write_bytes(w, "i", 1);
+    write_bytes(w, &number, sizeof number);
 }
 
-/* Writes which of the members that the call may change did change. */
+/* (CALLBACK_CHANGED, None, pairs (which, value), None), without making these objects: it is written often. */
+static int write_changes(callback_scope *scope, const bool *changed, uint32_t n)
+{
+    record_writer w;
+    record_begin(&w, scope->entry->id, KIND_CALLBACK, 0, scope->digest);
+    w.plain = 1;
+    write_bytes(&w, "(\4\0\0\0", 5);
+    write_int(&w, CALLBACK_CHANGED);
+    write_bytes(&w, "N(", 2);
+    write_count(&w, n);
+    for (int i = 0; i < BOUNDARY_CHANGES; i++) {
+        if (!changed[i])
+            continue;
+        PyObject *value = PyMember_GetOne((char *)scope->call.self, scope->entry->changes[i]);
+        write_bytes(&w, "(\2\0\0\0", 5);
+        write_int(&w, i);
+        if (value)
+            encode_value(&w, value, NULL);
+        else
+            w.failed = 1;
+        Py_XDECREF(value);
+    }
+    write_bytes(&w, "N", 1);
+    return record_end(&w);
+}
+
+/* Writes which of the members that the call may change did change. Nothing of what was called back follows in this call:
+ * that None came of it need not be kept. */
 static void record_changes(callback_scope *scope)
 {
     member_value now[BOUNDARY_CHANGES];
-    PyObject *error = PyErr_Occurred() ? error_take() : NULL;
-    PyObject *list = PyList_New(0);
+    bool changed[BOUNDARY_CHANGES];
+    uint32_t n = 0;
     read_members(scope, now);
     for (int i = 0; i < BOUNDARY_CHANGES; i++) {
-        if (list && (now[i].object != scope->before[i].object || now[i].number != scope->before[i].number))
-            note_change(scope, i, list);
+        changed[i] = now[i].object != scope->before[i].object || now[i].number != scope->before[i].number;
+        n += changed[i];
         Py_XDECREF(now[i].object);
-        Py_XDECREF(scope->before[i].object);
     }
-    PyObject *args = list && PyList_GET_SIZE(list) ? PyList_AsTuple(list) : NULL;
-    PyObject *value = args ? Py_BuildValue("(iOOO)", CALLBACK_CHANGED, Py_None, args, Py_None) : NULL;
-    if (value && make_outcomes(scope) == 0 && write_callback(scope, value, NULL) == 0) {
-        keep_outcome(scope, Py_None);
+    PyObject *error = n && PyErr_Occurred() ? error_take() : NULL;
+    if (n && write_changes(scope, changed, n) == 0)
         record_return(scope);
-    }
-    Py_XDECREF(value);
-    Py_XDECREF(args);
-    Py_XDECREF(list);
+    else if (n)
+        PyErr_Clear(); /* out of memory: the record of the change is left out, and replay will differ */
+    for (int i = 0; i < BOUNDARY_CHANGES; i++)
+        Py_XDECREF(scope->before[i].object);
     if (error)
         error_put_back(error);
 }

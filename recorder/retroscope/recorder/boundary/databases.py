@@ -2,7 +2,7 @@
 
 import sys
 
-from retroscope.recorder.boundary.declare import KEEP, PASS, RERUN, RESULT, Module, Policy, Type, adapt, always
+from retroscope.recorder.boundary.declare import KEEP, PASS, RERUN, RESULT, Module, Policy, Type, adapt, through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,16 +80,6 @@ def _fetch(wrap: "Wrap") -> Policy:
     return Policy("RESULT", wrap=wrap, member="row_factory", changes=("rowcount",))
 
 
-def _through_cursor(name: str) -> Policy:
-    """Connection.execute and its like are a cursor's in C, past its methods: here they go through them."""
-
-    def wrap(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-        cursor = _core.visible(self.cursor, ())
-        return _core.visible(getattr(cursor, name), args, kwargs)
-
-    return always(wrap)
-
-
 # --- callbacks: sqlite keeps them, and calls them while a statement runs
 
 _METHODS = ("step", "inverse", "value", "finalize")
@@ -165,9 +155,9 @@ MODULES = [
                     "isolation_level=": _set("isolation_level"),
                     "cursor": KEEP,
                     "setlimit": RERUN,
-                    "execute": _through_cursor("execute"),
-                    "executemany": _through_cursor("executemany"),
-                    "executescript": _through_cursor("executescript"),
+                    "execute": through("cursor", "execute"),
+                    "executemany": through("cursor", "executemany"),
+                    "executescript": through("cursor", "executescript"),
                     "total_changes": RESULT,
                     "in_transaction": RESULT,
                     "create_function": _kept(2, "func"),

@@ -4,6 +4,8 @@ Everything callable of a listed module is RESULT unless the file says otherwise:
 always misses a clock. Policies are those of recorder/native-core/boundary.h.
 """
 
+import sys
+
 from retroscope.recorder.boundary.blocking import BLOCKING
 
 TYPE_CHECKING = False
@@ -36,6 +38,7 @@ class Policy:
         operation: "str | None" = None,
         changes: "tuple[str, ...]" = (),
         rewrite: "Rewrite | None" = None,
+        through: "tuple[str, str] | None" = None,
     ) -> None:
         self.kind = kind
         self.options: dict[str, Any] = {
@@ -49,6 +52,7 @@ class Policy:
         self.member = member
         self.operation = operation
         self.changes = changes
+        self.through = through
 
 
 RESULT = Policy("RESULT")
@@ -88,6 +92,11 @@ def adapt(
 def always(wrap: "Wrap") -> Policy:
     """`wrap(call, self, args, kwargs)` stands for every call."""
     return Policy("RESULT", wrap=wrap, index=-1)
+
+
+def through(made_by: str, name: str) -> Policy:
+    """Does in C what `made_by`, a method of self, and `name`, a method of what that returns, do: both cross."""
+    return Policy("THROUGH", through=(made_by, name))
 
 
 class Type:
@@ -225,6 +234,8 @@ def _patch(core: "Core", target: "Any", owner: "Any", attribute: str, name: str,
         options["member"] = vars(owner)[policy.member]
     if policy.changes:
         options["changes"] = tuple(vars(owner)[change] for change in policy.changes)
+    if policy.through:
+        options["encode"], options["decode"] = vars(owner)[policy.through[0]], sys.intern(policy.through[1])
     if policy.operation:
         options["index"] = getattr(core, policy.operation)
     if name in BLOCKING:
