@@ -26,7 +26,7 @@ from tests.trace.indexing import BLOCKS, TICKS, digest, new_block, write_index
 from tests.trace.making import begin, make_trace, sample_records
 from tests.trace.test_damage import interesting
 
-FILES = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FILES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

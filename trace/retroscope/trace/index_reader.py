@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from retroscope.trace.commits import check_commits
 from retroscope.trace.errors import DamagedTrace, TraceError
 from retroscope.trace.index_layout import (
     BLOCK,
@@ -158,6 +159,7 @@ def index_facts(path: str, pages: PageFile) -> dict[int, dict[str, object]]:
     found = {}
     tables = Tables(pages)
     try:
+        check_commits(tables)
         for key, body in tables.rows(INDEX_META):
             if len(key) != PROCESS_KEY.size:
                 raise tables.damaged("a key has the wrong size")

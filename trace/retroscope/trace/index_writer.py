@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retroscope.trace.claim import check_format, is_being_written
+from retroscope.trace.commits import check_commits
 from retroscope.trace.encoding import encode_value
 from retroscope.trace.errors import TraceError
 from retroscope.trace.index_layout import (
@@ -93,8 +94,9 @@ class IndexWriter:
         pages = PageFile(self._descriptor, self.path)
         meta = pages.table(META)
         check_format(pages, meta)
-        check_whole(pages)
         tables = Tables(pages)
+        check_commits(tables)
+        check_whole(pages)
         if KEY_STATE not in meta or set(DATABASES) - pages.names():
             raise pages.damaged("something is missing from it")
         return dict(tables.facts(tables.checked(META, KEY_STATE, meta[KEY_STATE])).items())

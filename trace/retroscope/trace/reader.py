@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from retroscope.trace.claim import check_format, is_being_written
-from retroscope.trace.errors import NoTrace, TraceError, WrongPython
+from retroscope.trace.commits import check_commits
+from retroscope.trace.errors import NoTrace, WrongPython
 from retroscope.trace.inputs import Streams
 from retroscope.trace.layout import (
     DATABASES,
@@ -26,7 +27,6 @@ from retroscope.trace.layout import (
     PROCESS_KEY,
     PROCESSES,
     SOURCES,
-    unframe,
 )
 from retroscope.trace.lineage import BrokenLineage, Part, lineage
 from retroscope.trace.pages import PageFile
@@ -117,25 +117,10 @@ class TraceReader:
             raise self._tables.damaged("something is missing from it")
         self._state = self._tables.facts(self._tables.checked(META, KEY_STATE, meta[KEY_STATE]))
         self.meta = self._tables.facts(self._tables.checked(META, KEY_RECORDING, meta[KEY_RECORDING]))
-        self._check_commits()
+        if not self.live:
+            check_commits(self._tables)
         self._processes = self._read_processes()
         self._streams = Streams(self._tables, {each.id: each.length for each in self._processes.values()})
-
-    def _check_commits(self) -> None:
-        """Both of LMDB's first pages must lead to the commit that they name: else an older one could pass as newest."""
-        snapshots = self._tables.pages.settled()
-        newest = snapshots[0].transaction
-        for snapshot in () if self.live else snapshots:
-            try:
-                stored = self._tables.pages.table_at(snapshot, META).get(KEY_STATE)
-            except TraceError:
-                continue  # the older commit, and its pages are in use again
-            body = None if stored is None else unframe(META, KEY_STATE, stored)
-            if body is not None and self._tables.facts(body).get("commit") != snapshot.transaction:
-                if self._tables.pages.settled()[0].transaction != newest:
-                    return self._check_commits()  # its index is being written
-                raise self._tables.damaged("its newest commit is not where it should be")
-        return None
 
     @property
     def state(self) -> str:
