@@ -101,6 +101,7 @@ void foreign_note(const char *text, size_t size);
 
 /* Is this the descriptor of a regular file that an extension has opened? */
 bool foreign_is_local(int fd);
+void foreign_make_local(int fd);
 
 /* In replay: `fd` is a descriptor now, of an empty file in memory. */
 void foreign_occupy(int fd);

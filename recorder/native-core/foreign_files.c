@@ -22,25 +22,6 @@
 #define IO_URING_SETUP 425 /* on every machine */
 #define LARGEST (1ull << 30) /* bytes of a file that are recorded */
 
-/* --- descriptors of regular files ------------------------------------------------------------------------ */
-
-/* The mark on an open file, which its duplicates share: the signal for input that nobody has asked for. A number of
- * our own would say nothing when the descriptor was closed past us and is another file now. */
-#define MARK 63
-
-static void make_local(int fd)
-{
-    fcntl(fd, F_SETSIG, MARK);
-}
-
-bool foreign_is_local(int fd)
-{
-    int saved = errno;
-    bool marked = fcntl(fd, F_GETSIG) == MARK;
-    errno = saved;
-    return marked;
-}
-
 /* --- contents --------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -107,7 +88,7 @@ static void record_file(foreign_call *call, int fd, off_t position, bool own)
         memcpy(whole, &position, 8);
         memcpy(whole + 8, c.data, c.size);
         if (own)
-            make_local(fd);
+            foreign_make_local(fd);
     }
     errno = error;
     foreign_record(call, fd, whole, c.size + 8);
@@ -134,7 +115,7 @@ static int replay_file(foreign_call *call, bool own, bool *regular)
             control_fatal("A file that the program has read cannot be rebuilt: no memory for %zu bytes.", size);
         lseek(fd, position, SEEK_SET);
         if (own)
-            make_local(fd);
+            foreign_make_local(fd);
     }
     errno = error;
     return fd;

@@ -9,8 +9,8 @@ import os
 import sys
 
 from retroscope.cli.messages import OK
-from retroscope.recorder.closing import say
 from retroscope.recorder.launcher import RecordOptions, Run, record_run
+from retroscope.recorder.saying import say
 from retroscope.trace.claim import check_place, move_trace
 
 _SEEDS = 1 << 32

@@ -1,8 +1,6 @@
-"""What a recording says on stderr."""
+"""What a recording says on stderr at its end."""
 
 from __future__ import annotations
-
-import os
 
 from retroscope.trace.redaction import SHORTEST
 
@@ -10,14 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from retroscope.recorder.drain import Drain
     from retroscope.trace.redaction import Redaction
-
-
-def say(sentence: str) -> None:
-    """One line of ours on stderr; nobody may be listening."""
-    try:  # noqa: SIM105 - contextlib takes a millisecond to import
-        os.write(2, f"scope: {sentence}\n".encode("utf-8", "replace"))
-    except OSError:
-        pass  # stderr is closed: there is no one to tell
 
 
 def closing_line(drain: Drain, trace: str, program: str, seconds: float) -> str:

@@ -10,8 +10,8 @@ import select
 import time
 
 from retroscope.recorder._core import RecordScanner
-from retroscope.recorder.closing import say
 from retroscope.recorder.family import Family, Member
+from retroscope.recorder.saying import say
 from retroscope.trace.writer import StorageFull, TraceWriter
 
 TYPE_CHECKING = False

@@ -10,9 +10,10 @@ import os
 import sys
 import time
 
-from retroscope.recorder.closing import closing_line, redaction_line, say
+from retroscope.recorder.closing import closing_line, redaction_line
 from retroscope.recorder.door import Door
 from retroscope.recorder.job import Job
+from retroscope.recorder.saying import say
 from retroscope.recorder.spawn import Launch, make_ring
 from retroscope.trace.claim import Claim
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     )
     from retroscope.trace.layout import TRACE_VERSION
     from retroscope.trace.lineage import BrokenLineage, Part
-    from retroscope.trace.reader import Output, Process, Source, TraceReader, open_trace
+    from retroscope.trace.process import Process
+    from retroscope.trace.reader import Output, Source, TraceReader, open_trace
     from retroscope.trace.records import Record
     from retroscope.trace.stream import Kind
 
@@ -39,7 +40,7 @@ _HOMES = {
     "OldTrace": "errors",
     "Output": "reader",
     "Part": "lineage",
-    "Process": "reader",
+    "Process": "process",
     "Record": "records",
     "RefusedPath": "errors",
     "Source": "reader",

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from retroscope.trace.reader import Process
+from retroscope.trace.process import Process
 
 
 class BrokenLineage(Exception):

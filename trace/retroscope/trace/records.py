@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from retroscope.trace.errors import DamagedTrace
 from retroscope.trace.stream import FLAG_OUTPUT, HEADER, KIND_NAMES, OUTPUT_PREFIX
 from retroscope.trace.values import MalformedValue, decode_value
 
-if TYPE_CHECKING:
-    from retroscope.trace.inputs import Streams
+
+class Bytes(Protocol):
+    """Where records are read from: the streams of a trace."""
+
+    def read(self, process: int, offset: int, size: int) -> bytes: ...
+    def damaged(self, why: str) -> DamagedTrace: ...
 
 
 class Record:
@@ -21,7 +26,7 @@ class Record:
     __slots__ = ("_process", "_streams", "callable", "digest", "flags", "index", "kind", "name", "offset", "size")
 
     def __init__(
-        self, streams: Streams, process: int, index: int, offset: int, header: tuple[int, int, int, int, int], name: str
+        self, streams: Bytes, process: int, index: int, offset: int, header: tuple[int, int, int, int, int], name: str
     ) -> None:
         self._streams = streams
         self._process = process
