@@ -2,6 +2,7 @@
  *
  * The repr of such a type is made as ever; the numbers 0x… in it are recorded in their order, and put in
  * the place of its own ones in replay. */
+#include "branch.h"
 #include "control.h"
 #include "decode.h"
 #include "encode.h"
@@ -108,7 +109,7 @@ static PyObject *address_repr(PyObject *object)
     if (!text || core_hidden || core_mode == MODE_OFF || !PyUnicode_Check(text) || core_is_elsewhere())
         return text;
     if (core_mode == MODE_REPLAY)
-        return core_looking ? text : replayed_addresses(text);
+        return core_looking || branch_lacks_addresses() ? text : replayed_addresses(text);
     if (record_addresses(text) < 0)
         Py_CLEAR(text);
     return text;

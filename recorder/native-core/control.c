@@ -3,6 +3,7 @@
 
 #include "abandoned.h"
 #include "after_record.h"
+#include "branch.h"
 #include "channel.h"
 #include "core.h"
 #include "decode.h"
@@ -31,6 +32,7 @@ int core_looking;
 uint32_t core_thread = 1;
 
 enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_WATCH, OP_CONDITIONS, OP_STREAM, OP_STACK, OP_MARK,
+       OP_BRANCH, OP_CHANGE,
        OP_HELLO = 100, OP_STOPPED, OP_FRAMES };
 
 typedef struct {
@@ -191,10 +193,15 @@ static bool take_request(enum stop_reason reason, const char *text)
         fork_looker(passed);
         return false;
     }
+    if (op == OP_CHANGE && passed >= 0 && branch_is_here && in_program) {
+        look_in_place(passed);
+        return false;
+    }
+    bool branching = op == OP_BRANCH && passed >= 0 && branch_begin(passed);
     bool streaming = op == OP_STREAM && passed >= 0 && reason == STOP_FORK && stream_map(passed) == 0;
     if (passed >= 0)
         close(passed);
-    if (streaming)
+    if (streaming || branching)
         return false;
     if (op == OP_RUN && n == (ssize_t)sizeof(run_message)) {
         bool over = reason == STOP_END || reason == STOP_DIVERGED || reason == STOP_SEALED;
@@ -284,6 +291,11 @@ void control_uncaught(PyObject *exception)
     const char *dot = strrchr(type, '.');
     message_add(&name, "%s", dot ? dot + 1 : type);
     uncaught_tick = ticks_of_raise(exception);
+}
+
+const char *control_uncaught_name(void)
+{
+    return uncaught_name;
 }
 
 static void add_tick(message *m, uint64_t tick)

@@ -38,6 +38,9 @@ void control_at_fork(void);
 /* Remembers the exception that ends the program, for END. */
 void control_uncaught(PyObject *exception);
 
+/* The name of its type, empty while there is none. */
+const char *control_uncaught_name(void);
+
 /* The program is over. `status` is its exit status, -1 when the recording does not say; `uncaught` the type
  * name of what it did not catch, NULL: as told to control_uncaught, if it was. Serves FORK and LOOK for ever. */
 _Noreturn void control_end(int status, const char *uncaught, PyObject *exception);

@@ -1,5 +1,6 @@
 #include "count.h"
 #include "contexts.h"
+#include "control.h"
 #include "errors.h"
 #include "frames.h"
 #include "opcode_events.h"
@@ -143,7 +144,7 @@ static int __attribute__((noinline)) look_closer(void)
 
 static inline int count_event(void)
 {
-    if (core_hidden || (counted += step) < wake_at)
+    if (core_hidden || core_looking || (counted += step) < wake_at)
         return 0;
     return look_closer();
 }

@@ -1,4 +1,5 @@
 #include "identity.h"
+#include "branch.h"
 #include "control.h"
 #include "replay.h"
 
@@ -202,7 +203,7 @@ static Py_hash_t recorded_hash(PyObject *object)
         write_bytes(&w, &value, 8);
         return record_end(&w) < 0 ? -1 : hash;
     }
-    if (core_mode != MODE_REPLAY || core_looking)
+    if (core_mode != MODE_REPLAY || core_looking || branch_lacks_addresses())
         return hash;
     replay_expect_own(KIND_ADDRESS, &record);
     if (record.size != 14)

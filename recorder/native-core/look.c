@@ -3,7 +3,10 @@
 
 #include "control.h"
 #include "core.h"
+#include "errors.h"
 #include "frames.h"
+
+#include <frameobject.h>
 
 #include <fcntl.h>
 #include <signal.h>
@@ -67,6 +70,12 @@ static void limit_time(void)
     setitimer(ITIMER_PROF, &timer, NULL);
 }
 
+void look_limit(void)
+{
+    limit_memory();
+    limit_time();
+}
+
 void look_and_exit(int stream, bool with_frame)
 {
     if (!inspector || !Py_IsInitialized())
@@ -74,8 +83,7 @@ void look_and_exit(int stream, bool with_frame)
     core_looking = 1;
     prctl(PR_SET_PDEATHSIG, SIGKILL);  /* it may wait for ever in C code, where no controller's end is noticed */
     ticks_hide();
-    limit_memory();
-    limit_time();
+    look_limit();
     if (!frames_gil_held())
         PyGILState_Ensure();
     core_hide();  /* the inspector's own reads and writes are real; what the user evaluates is shown by it */
@@ -86,6 +94,36 @@ void look_and_exit(int stream, bool with_frame)
     if (!result && getenv("SCOPE_DEBUG"))
         PyErr_Print();
     _exit(result ? 0 : 1);
+}
+
+void look_in_place(int stream)
+{
+    core_looking = 1;
+    ticks_hide();
+    core_hide();
+    PyObject *error = PyErr_Occurred() ? error_take() : NULL, *frame = frames_object();
+    PyObject *result = inspector ? PyObject_CallFunction(inspector, "iOO", stream, core_module, frame ? frame : Py_None)
+                                 : NULL;
+    PyErr_Clear(); /* the other end sees it close */
+    Py_XDECREF(result);
+    Py_XDECREF(frame);
+    if (error)
+        error_put_back(error);
+    core_show();
+    ticks_show();
+    core_looking = 0;
+    close(stream);
+}
+
+/* Up to 3.12 what frame.f_locals gives is a copy; later what is put in there is there. */
+static PyObject *write_locals(PyObject *Py_UNUSED(module), PyObject *frame)
+{
+    if (!PyFrame_Check(frame))
+        return PyErr_Format(PyExc_TypeError, "a frame is wanted");
+#if PY_VERSION_HEX < 0x030D0000
+    PyFrame_LocalsToFast((PyFrameObject *)frame, 0);
+#endif
+    Py_RETURN_NONE;
 }
 
 static PyObject *set_look_limits(PyObject *Py_UNUSED(module), PyObject *args)
@@ -104,6 +142,8 @@ static PyObject *set_look_limits(PyObject *Py_UNUSED(module), PyObject *args)
 static PyMethodDef functions[] = {
     {"set_look_limits", set_look_limits, METH_VARARGS,
      "set_look_limits(seconds, bytes): processor time and memory one look may take; at first 10 s and 1 GiB."},
+    {"write_locals", write_locals, METH_O,
+     "write_locals(frame): makes what was put into frame.f_locals the frame's own variables."},
     {0},
 };
 

@@ -14,6 +14,12 @@ void look_set_inspector(PyObject *inspector, PyObject *module);
  * `with_frame`: whether the running frame is the program's. */
 _Noreturn void look_and_exit(int stream, bool with_frame);
 
+/* Runs the inspector in this process, which goes on afterwards, until the other end of `stream` is closed. */
+void look_in_place(int stream);
+
+/* From now on this process may take no more processor time and memory than one look. */
+void look_limit(void);
+
 int look_register(PyObject *module);
 
 #endif

@@ -1,4 +1,5 @@
 #include "replay.h"
+#include "branch.h"
 #include "callback.h"
 #include "collector.h"
 #include "contexts.h"
@@ -41,6 +42,13 @@ static PyObject *last_input_text(void)
     return PyUnicode_FromFormat("the last agreeing input is number %llu", (unsigned long long)(stream_inputs - 1));
 }
 
+static PyObject *branch_text(PyObject *what, PyObject *stack)
+{
+    const char *uncaught = control_uncaught_name();
+    return PyUnicode_FromFormat("%s%s%s%U\nPython stack, innermost first:%U", *uncaught ? "an uncaught " : "", uncaught,
+                                *uncaught ? " ends the program, and as it does: " : "", what, stack);
+}
+
 void replay_diverged(const char *format, ...)
 {
     va_list arguments;
@@ -51,11 +59,11 @@ void replay_diverged(const char *format, ...)
     va_end(arguments);
     PyObject *stack = stack_text();
     PyObject *last = last_input_text();
-    PyObject *message = what && stack && last
-                            ? PyUnicode_FromFormat("The replay diverged from the recording at input %llu: %U; %U."
+    PyObject *message = !what || !stack || !last ? NULL
+                        : branch_is_here         ? branch_text(what, stack)
+                        : PyUnicode_FromFormat("The replay diverged from the recording at input %llu: %U; %U."
                                                    "\nPython stack, innermost first:%U",
-                                                   (unsigned long long)stream_inputs, what, last, stack)
-                            : NULL;
+                                                   (unsigned long long)stream_inputs, what, last, stack);
     PyObject *utf8 = message ? PyUnicode_AsEncodedString(message, "utf-8", "backslashreplace") : NULL;
     const char *text = utf8 ? PyBytes_AsString(utf8) : NULL;
     control_diverged(text ? text : "The replay diverged from the recording (no memory for the details).");
@@ -96,7 +104,14 @@ static void stop_at_lost(const record_view *record)
     replay_diverged("the recording ends to be exact here: %V", text, "it lost the order of threads");
 }
 
-static void peek(record_view *record)
+static void pass_by(void)
+{
+    stream_take();
+    collector_as_recorded();
+}
+
+/* The next record that the program must know of, where one of `wanted` kind is due. */
+static void peek_for(unsigned wanted, record_view *record)
 {
     for (;;) {
         int found = stream_peek(record);
@@ -110,9 +125,16 @@ static void peek(record_view *record)
             stream_take();
         else if (context_switch_is_at(SWITCH_BLOCKED))
             context_switch_as_recorded();
+        else if (branch_passes(record, wanted))
+            pass_by();
         else
             return;
     }
+}
+
+static void peek(record_view *record)
+{
+    peek_for(KIND_RESULT, record);
 }
 
 /* As peek, where the outcome of a call is due: before it may stand what other processes wrote during the call. */
@@ -220,7 +242,7 @@ void replay_expect_foreign(boundary_entry *entry, uint32_t digest, record_view *
 
 void replay_expect_own(unsigned kind, record_view *record)
 {
-    peek(record);
+    peek_for(kind, record);
     if (record->callable != 0 || record->kind != kind) {
         PyObject *recorded = describe(record);
         replay_diverged("the recording has %V where the recorder's own record %u was due", recorded, "another record", kind);
@@ -240,7 +262,7 @@ void replay_expect_call(boundary_entry *entry, record_view *record)
 
 bool replay_own_is_next(unsigned kind, record_view *record)
 {
-    peek(record);
+    peek_for(kind, record);
     return record->callable == 0 && record->kind == kind;
 }
 
@@ -367,6 +389,11 @@ static int raises_at_once(boundary_entry *entry)
 PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
 {
     record_view record;
+    if (branch_is_here && entry->policy == POLICY_OUTPUT) {
+        PyObject *written = branch_write(entry, call);
+        if (written || PyErr_Occurred())
+            return written;
+    }
     if (core_looking)
         return PyErr_Format(PyExc_RuntimeError, "%U reaches outside the recording: it cannot be called while looking",
                             entry->name);

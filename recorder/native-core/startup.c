@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "blake2b.h"
 #include "boundary.h"
+#include "branch.h"
 #include "control.h"
 #include "decode.h"
 #include "errors.h"
@@ -29,7 +30,7 @@ static void at_exit(void)
             record_close();
     } else if (core_mode == MODE_REPLAY) {
         record_view record;
-        if (replay_has_more()) {
+        if (replay_has_more() && !branch_is_here) {
             replay_expect_own(KIND_END, &record);
             stream_take();
         }

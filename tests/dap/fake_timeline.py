@@ -35,6 +35,7 @@ from retroscope.replay.moments import (
     ThreadInfo,
     Tick,
     Value,
+    WhatIf,
 )
 
 MAIN = ThreadId(1)
@@ -263,6 +264,11 @@ class FakeTimeline:
         except Exception as error:
             return Value(expression, f"{type(error).__name__}: {error}", "", failed=True)
         return replace(self._value(expression, result), expression=expression)
+
+    def what_if(self, statement: str, frame: FrameId | None = None) -> WhatIf:
+        if statement == "fails":
+            raise ReplayError("the change failed: NameError: name 'fails' is not defined")
+        return WhatIf(f"after {statement} in frame {frame} it ends", Tick(7), "", ("- a", "+ b"), ())
 
     def _value(self, name: str, value: Any) -> Value:
         expandable = isinstance(value, dict | list | tuple) and bool(value)

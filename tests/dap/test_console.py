@@ -109,6 +109,28 @@ def test_questions(entered: Client, fine: Path) -> None:
     assert typed(entered, "p 6 * 7") == "42"
 
 
+def test_what_if(entered: Client) -> None:
+    for mark in ("", ".", ":"):
+        answer = typed(entered, mark + "what-if total = 3")
+        assert answer.splitlines() == [
+            "after total = 3 in frame 0 it ends", "output:", "  - a", "  + b", "exceptions: no difference",
+        ]  # fmt: skip
+    with pytest.raises(Refused, match="the change failed: NameError"):
+        typed(entered, "what-if fails")
+    with pytest.raises(Refused, match="what-if: STATEMENT"):
+        typed(entered, ".what-if")
+
+
+def test_what_cannot_be_set_says_how_to_suppose_it(entered: Client) -> None:
+    scope = entered.request("scopes", frameId=entered.request("stackTrace", threadId=1)["stackFrames"][0]["id"])
+    reference = scope["scopes"][0]["variablesReference"]
+    with pytest.raises(Refused, match=r"'what-if total = 5' in the console") as refused:
+        entered.request("setVariable", variablesReference=reference, name="total", value="5")
+    assert refused.value.show_user
+    with pytest.raises(Refused, match=r"'what-if order.total = 5' in the console"):
+        entered.request("setExpression", expression="order.total", value="5")
+
+
 def test_a_variable_comes_before_a_bare_command(client: Client, orders: Path) -> None:
     start(client, "launch", program=str(orders))
     client.request("stackTrace", threadId=1)

@@ -287,6 +287,19 @@ def test_a_file_that_is_no_recording(client: Client, tmp_path: Path, content: by
     assert "\n" not in str(refused.value)
 
 
+def test_what_if_in_the_console(client: Client, fine: Path) -> None:
+    start(client, "launch", program=str(fine), stopAt="entry")
+    breaks(client, fine, line_of(fine, "square"))
+    go(client, "continue")
+    frame = client.request("stackTrace", threadId=1)["stackFrames"][0]["id"]
+    told = client.request("evaluate", expression="what-if number = 1000", context="repl", frameId=frame)["result"]
+    assert told.splitlines() == [
+        "it runs to the end of the program", "output:", "  - square 0", "  + square 1000000", "    … 4 lines alike",
+        "exceptions: no difference",
+    ]  # fmt: skip
+    assert top(client)[0] == "square"
+
+
 def test_modules_of_the_users_folder_do_not_disturb(client: Client, tmp_path: Path) -> None:
     for name in ("retroscope", "replay", "trace", "code", "types"):
         write(tmp_path, f"{name}.py", "raise RuntimeError('the wrong module was imported')\n")

@@ -110,6 +110,14 @@ def _print(session: Session, rest: str) -> None:
         session.say(value.text)
 
 
+def _what_if(session: Session, rest: str) -> None:
+    if not rest:
+        raise CommandFailed("what? what-if STATEMENT, for instance: what-if total = 0")
+    answer = session.timeline.what_if(rest, session.frame().id)
+    session.after_motion()
+    session.say(session.renderer.paths(answer.text))
+
+
 def _select(session: Session, towards: int, rest: str) -> None:
     frames = session.frames()
     session.frame()
@@ -328,6 +336,7 @@ COMMANDS = [
     Command(("delete", "d"), "[N]", "delete breakpoint N, or all", _delete),
     Command(("catch",), "raised | uncaught [off]", "stop at exceptions, in both directions", _catch),
     Command(("last-write",), "EXPRESSION", "back to the line that last changed the value", _last_write),
+    Command(("what-if",), "STATEMENT", "what the program would do from here on after this change", _what_if),
     Command(("tick",), "", "where in time this is", _tick),
     Command(("inputs",), "[N]", "what the program got from outside around now", _inputs),
     Command(("output",), "", "what the program has written so far", _output),

@@ -59,6 +59,10 @@ class Renderer:
     def path(self, path: str) -> str:
         return path.removeprefix(self._cwd) if len(self._cwd) > 1 else path
 
+    def paths(self, text: str) -> str:
+        """Text with the paths in it shortened likewise."""
+        return text.replace(f" {self._cwd}", " ") if len(self._cwd) > 1 else text
+
     def moment(self, moment: Moment, frame: Frame | None) -> str:
         """One line: what happened, and where and when that was."""
         parts = [self._reason(moment), f"tick {moment.tick}"]

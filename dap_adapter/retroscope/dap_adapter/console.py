@@ -48,6 +48,7 @@ COMMANDS = (
     Command(("tasks",), None, "the asyncio tasks, and what they wait for"),
     Command(("output",), None, "everything the program had written by now"),
     Command(("print", "p"), r"[^=].*", "EXPRESSION: its value here"),
+    Command(("what-if",), r".+", "STATEMENT: what would follow if it ran here, beside what did"),
     Command(("help", "h"), None, "this list"),
 )
 BY_WORD = {word: command for command in COMMANDS for word in command.words}
@@ -112,7 +113,7 @@ class Console:
         self._session.say(self._tick())
 
     def answer(self, typed: Typed) -> str:
-        """What to print for a command that is neither a motion nor `print`."""
+        """What to print for a command that is neither a motion nor `print` nor `what-if`."""
         return self._answers[typed.word]()
 
     def _is_variable(self, name: re.Match[str] | None, frame: FrameId | None) -> bool:

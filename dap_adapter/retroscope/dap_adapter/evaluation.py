@@ -21,7 +21,7 @@ class Evaluation:
         self._console = console
 
     def requests(self) -> Mapping[str, Handler]:
-        return {"evaluate": self._evaluate}
+        return {"evaluate": self._evaluate, "setVariable": self._set_variable, "setExpression": self._set_expression}
 
     def _evaluate(self, arguments: Arguments) -> Reply | Body:
         expression = text(arguments, "expression")
@@ -33,13 +33,37 @@ class Evaluation:
             return self._value(expression, frame)
         if typed.word == "print":
             return self._value(typed.argument, frame)
+        if typed.word == "what-if":
+            return {"result": self._what_if(typed.argument, frame), "variablesReference": 0}
         journey = self._console.journey(typed)
         if journey is None:
             return {"result": self._console.answer(typed), "variablesReference": 0}
         return Reply({"result": "", "variablesReference": 0}, then=lambda: self._console.travel(typed, journey))
+
+    def _what_if(self, statement: str, frame: FrameId | None) -> str:
+        """It can take seconds, and `pause` ends it."""
+        timeline = self._session.timeline
+        answers: list[str] = []
+
+        def work() -> None:
+            answers.append(timeline.what_if(statement, frame).text)
+
+        self._session.interruption.during(timeline.interrupt, work)
+        return answers[0]
+
+    def _set_variable(self, arguments: Arguments) -> Body:
+        raise _cannot_be_set(text(arguments, "name"), text(arguments, "value"))
+
+    def _set_expression(self, arguments: Arguments) -> Body:
+        raise _cannot_be_set(text(arguments, "expression"), text(arguments, "value"))
 
     def _value(self, expression: str, frame: FrameId | None) -> Body:
         value = self._session.timeline.evaluate(expression.strip(), frame)
         if value.failed:
             raise RequestFailed(value.text)
         return {"result": value.text, **self._inspection.value(value)}
+
+
+def _cannot_be_set(name: str, value: str) -> RequestFailed:
+    sentence = f"what has been cannot be changed; 'what-if {name} = {value}' in the console shows what would have followed"
+    return RequestFailed(sentence, show_user=True)

@@ -69,6 +69,9 @@ def replay_begin(control_fd: int, inspector: Callable[[int, Any, FrameType | Non
 def set_look_limits(seconds: float, bytes: int, /) -> None:
     """Processor time and additional memory that one look may take; at first 10 s and 1 GiB."""
 
+def write_locals(frame: FrameType, /) -> None:
+    """Makes what was put into `frame.f_locals` the frame's own variables."""
+
 def control_end(status: int, uncaught: str | None, exception: BaseException | None, /) -> NoReturn:
     """The program is over; -1: the recording does not say with which status."""
 

@@ -25,6 +25,7 @@ else:  # nothing may be imported here that the program would find imported
     Any = Callable = Iterable = Row = FrameRow = list
 
 if "Shelf" not in globals():  # a replay process runs all files in one namespace, this one last
+    from retroscope.replay.inspector_changes import change_in, flush_outputs
     from retroscope.replay.inspector_places import Line, lines_under_way
     from retroscope.replay.inspector_tasks import task_rows
     from retroscope.replay.inspector_threads import ThreadRow, frames_from, thread_rows
@@ -277,6 +278,23 @@ class Look:
 
     def truth(self, number: int, text: str) -> tuple[bool, str | None]:
         return truth(self.core, self.frame(number), text)
+
+    def change(self, number: int, text: str) -> tuple[list[str], str | None]:
+        """(remarks, error or None) of statements that are run in a frame; only in a branch, where they stay done."""
+        try:
+            return as_program(self.core, change_in, self.core, self.frame(number), text.strip()), None
+        except LookupError:
+            raise
+        except BaseException as error:
+            return [], as_program(self.core, describe, error)
+
+    def flush(self) -> str | None:
+        """Lets the program's output streams write what they hold; only in a branch. The error if that failed."""
+        try:
+            as_program(self.core, flush_outputs)
+        except BaseException as error:
+            return as_program(self.core, describe, error)
+        return None
 
     def raising(self) -> str | None:
         """Type and message of the exception at whose raise the program stands, else None."""

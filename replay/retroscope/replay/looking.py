@@ -29,9 +29,10 @@ class LookTimedOut(LookFailed):
 class Looker:
     """A fork of `process` in which the inspector serves. `close` ends it, also in the middle of an endless loop."""
 
-    def __init__(self, process: ReplayProcess) -> None:
+    def __init__(self, process: ReplayProcess, stream: socket.socket | None = None) -> None:
+        """`stream`: where an inspector serves already, in a process of the caller's; then `end` lets it go on."""
         self.tick = process.tick
-        self._stream = process.look()
+        self._stream = stream or process.look()
         self._pid = 0
         pid = self._receive(time.monotonic() + PATIENCE)
         if not isinstance(pid, int):
@@ -59,6 +60,10 @@ class Looker:
     @property
     def closed(self) -> bool:
         return self._stream.fileno() < 0
+
+    def end(self) -> None:
+        """Lets the process go on in which an inspector serves in place."""
+        self._stream.close()
 
     def close(self) -> None:
         """Kills it: it may be busy. Nothing that it holds is worth a farewell."""

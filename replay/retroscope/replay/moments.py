@@ -120,6 +120,35 @@ class TaskInfo:
     """Its coroutine and what that awaits, innermost first."""
 
 
+@dataclass(frozen=True)
+class WhatIf:
+    """What became of the program after a change, beside what the recording does from the same moment on.
+
+    The rows of `output` and `exceptions`: "- " only in the recording, "+ " only after the change, "  … N lines alike";
+    none when there is no difference.
+    """
+
+    ended: str
+    """Where the changed program stopped, and why: "it runs to the end of the program"."""
+    tick: Tick
+    recorded: str
+    """How the recorded program ends, if the changed one came to its end."""
+    output: tuple[str, ...]
+    exceptions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it, for a person."""
+        rows = [self.ended]
+        if self.recorded and not self.ended.endswith(self.recorded):
+            rows.append(f"as recorded, it runs to {self.recorded}")
+        for title, difference in (("output", self.output), ("exceptions", self.exceptions)):
+            rows.append(f"{title}:" if difference else f"{title}: no difference")
+            rows += [f"  {row}" for row in difference]
+        return "\n".join([*rows, *(f"note: {note}" for note in self.notes)])
+
+
 class ReplayError(Exception):
     """Replay cannot go on; the message is one sentence for the user, `status` the exit status of a command."""
 

@@ -129,6 +129,17 @@ class ReplayProcess:
         """Where the program forks: goes on with the stream of the child behind this descriptor, as the child."""
         self._send(pack_bare(Op.STREAM), stream)
 
+    def become_branch(self, output: int) -> None:
+        """It is a what-if branch from now on, and writes its output to this memory file."""
+        self._send(pack_bare(Op.BRANCH), output)
+
+    def change(self) -> socket.socket:
+        """The stream on which the inspector serves in this very process, a branch, until it is closed."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            self._send(pack_bare(Op.CHANGE), theirs.fileno())
+        return ours
+
     def set_breakpoints(self, table: Sequence[TableEntry], version: int) -> None:
         """Replaces the table; `version` lets the caller see later whether this process has it."""
         if self.table_version != version:

@@ -39,6 +39,8 @@ class Op(IntEnum):
     STREAM = 8
     STACK = 9
     MARK = 10
+    BRANCH = 11
+    CHANGE = 12
     HELLO = 100
     STOPPED = 101
     FRAMES = 102

@@ -36,6 +36,7 @@ from retroscope.replay.moments import (
     ThreadInfo,
     Tick,
     Value,
+    WhatIf,
 )
 from retroscope.replay.motion import Interrupted, Motion, Search
 from retroscope.replay.process import ReplayProcess
@@ -43,12 +44,13 @@ from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Marks, Reason, Sto
 from retroscope.replay.recording import Recording
 from retroscope.replay.stops import Stops
 from retroscope.replay.watches import Watches
+from retroscope.replay.what_if import what_if
 from retroscope.trace import Process
 
 __all__ = [
     "Breakpoint", "BreakpointStatus", "Diverged", "Frame", "FrameId", "InputId", "Moment", "OutputChunk",
     "ProgressCallback", "Reference", "ReplayError", "Scope", "StopReason", "TaskInfo", "ThreadId", "ThreadInfo", "Tick",
-    "Timeline", "TimelineApi", "TracePath", "Value",
+    "Timeline", "TimelineApi", "TracePath", "Value", "WhatIf",
 ]  # fmt: skip
 
 _PROGRESS_EVERY = 0.1
@@ -315,6 +317,19 @@ class Timeline:
     def last_line_of(self, path: str) -> int | None:
         text = self.source(path)
         return None if text is None else len(text.splitlines())
+
+    def what_if(self, statement: str, frame: FrameId | None = None) -> WhatIf:
+        """What the program would do if `statement` ran now, in a frame: see `what_if.py`. Everything stays as it is."""
+        if self._motion.current.over:
+            raise ReplayError("no code is running here, so nothing can be changed; go back first")
+        self._motion.interrupted.clear()
+        self.moving = True
+        try:
+            return what_if(self._motion, statement, frame or 0)
+        except Interrupted:
+            raise ReplayError("interrupted") from None
+        finally:
+            self.moving = False
 
     # -- how motion is done
 
