@@ -65,5 +65,5 @@ class Evaluation:
 
 
 def _cannot_be_set(name: str, value: str) -> RequestFailed:
-    sentence = f"what has been cannot be changed; 'what-if {name} = {value}' in the console shows what would have followed"
-    return RequestFailed(sentence, show_user=True)
+    instead = f"'what-if {name} = {value}' in the console shows what would have followed"
+    return RequestFailed(f"what has been cannot be changed; {instead}", show_user=True)

@@ -281,10 +281,9 @@ class Look:
 
     def change(self, number: int, text: str) -> tuple[list[str], str | None]:
         """(remarks, error or None) of statements that are run in a frame; only in a branch, where they stay done."""
+        frame = self.frame(number)
         try:
-            return as_program(self.core, change_in, self.core, self.frame(number), text.strip()), None
-        except LookupError:
-            raise
+            return as_program(self.core, change_in, self.core, frame, text.strip()), None
         except BaseException as error:
             return [], as_program(self.core, describe, error)
 
@@ -293,7 +292,7 @@ class Look:
         try:
             as_program(self.core, flush_outputs)
         except BaseException as error:
-            return as_program(self.core, describe, error)
+            return clip(as_program(self.core, describe, error), MOST_MESSAGE)
         return None
 
     def raising(self) -> str | None:
