@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("trace", "recorder", "replay", "dap_adapter", "cli")
+ROOMS = ("trace", "recorder", "replay", "api", "dap_adapter", "cli")
 PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 
 
@@ -61,7 +61,7 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
     }
     core = {name for name in packed if name.startswith("retroscope/recorder/_core.") and name.endswith(".so")}
     assert len(core) == 1
-    assert packed == ours | core | {"retroscope/__init__.py"}
+    assert packed == ours | core | {"retroscope/__init__.py", "retroscope/__init__.pyi", "retroscope/py.typed"}
 
 
 def test_the_sdist_holds_everything_that_building_and_testing_need(sdist: Path) -> None:
@@ -74,11 +74,17 @@ def test_the_sdist_holds_everything_that_building_and_testing_need(sdist: Path) 
     assert {name for name in present if not name.startswith(".")} - packed == set()
 
 
-def test_an_installed_wheel_works(wheel: Path, tmp_path: Path) -> None:
-    home = tmp_path / "environment"
-    venv.create(home, with_pip=True)
+@pytest.fixture(scope="module")
+def home(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with nothing but the wheel and what it needs."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=True)
+    run(folder / "bin" / "python", *PIP, "install", wheel, cwd=folder)
+    return folder
+
+
+def test_an_installed_wheel_works(home: Path, tmp_path: Path) -> None:
     python, scope = home / "bin" / "python", home / "bin" / "scope"
-    run(python, *PIP, "install", wheel, cwd=tmp_path)
     (tmp_path / "retroscope").mkdir()  # a folder of the user's with our name must not matter
     for room in ROOMS:
         where = run(python, "-c", f"import retroscope.{room} as room; print(room.__file__)", cwd=tmp_path)
@@ -87,6 +93,31 @@ def test_an_installed_wheel_works(wheel: Path, tmp_path: Path) -> None:
     recorded = run(scope, "record", "-o", "run.db", "program.py", cwd=tmp_path)
     verified = run(scope, "verify", "run.db", "--output", cwd=tmp_path)
     assert verified.startswith(recorded)
+
+
+SCRIPT = """
+import retroscope
+
+with retroscope.open("run.db") as trace:
+    first: list[retroscope.Input] = list(trace.inputs("time.time"))
+    values: dict[str, str] = {name: value.text for name, value in first[0].moment().frame.locals.items()}
+    tick: int = trace.end().tick
+    print(trace.exit_status, "now" in values, tick > 0)
+"""
+
+
+def test_the_installed_api_works_and_is_annotated(home: Path, tmp_path: Path) -> None:
+    python = home / "bin" / "python"
+    (tmp_path / "program.py").write_text("import time\nnow = 1\nnow = time.time()\n")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    run(home / "bin" / "scope", "record", "-q", "-o", "run.db", "program.py", cwd=tmp_path)
+    assert run(python, "script.py", cwd=tmp_path) == "0 True True\n"
+    checked = [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "script.py"]
+    assert run(*checked, cwd=tmp_path).startswith("Success")
+    (tmp_path / "script.py").write_text(SCRIPT.replace("tick: int", "tick: str"))
+    wrong = subprocess.run(checked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 1
+    assert 'expression has type "int"' in wrong.stdout
 
 
 def test_rooms_are_source_roots_of_one_namespace() -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NewType
 
+from retroscope.trace.errors import RetroscopeError
+
 Tick = NewType("Tick", int)
 """Line events executed so far by the whole process; 0 is before the first line."""
 InputId = NewType("InputId", int)
@@ -149,14 +151,8 @@ class WhatIf:
         return "\n".join([*rows, *(f"note: {note}" for note in self.notes)])
 
 
-class ReplayError(Exception):
-    """Replay cannot go on; the message is one sentence for the user, `status` the exit status of a command."""
-
-    status = 1
-
-    @property
-    def sentence(self) -> str:
-        return str(self)
+class ReplayError(RetroscopeError):
+    """Replay cannot go on; the message is one sentence for the user."""
 
 
 class Diverged(ReplayError):

@@ -187,6 +187,23 @@ class Motion:
         finally:
             scout.kill()
 
+    def sweep(
+        self, process: ReplayProcess, table: Sequence[TableEntry], search: Search, until: int = TO_THE_END
+    ) -> Stopped | None:
+        """Runs a process of the caller's own on to the next place of `search`, with a table of its own.
+
+        None when the process died by accident: another one can take its place.
+        """
+        kept = self._table
+        self.set_breakpoints(table)
+        try:
+            return self._run(process, until, search, Action.STOP, (), raise_here=False)
+        except ProcessDied as died:
+            self._mourn(died)
+            return None
+        finally:
+            self.set_breakpoints(kept)
+
     def to_the_end(self) -> Stopped:
         """Runs the current process to the end of the recording, from the snapshot that is nearest to it."""
         if not self.current.over and self.snapshots.at_or_before(TO_THE_END).tick > self.current.tick:

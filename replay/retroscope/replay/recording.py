@@ -197,11 +197,15 @@ class Recording:
 
     def input_values(self, first: int) -> Iterator[tuple[int, str, object]]:
         """(number, callable or kind, recorded value) of each record from `first` on."""
+        return ((number, name or kind, value) for number, name, kind, value in self.records_from(first))
+
+    def records_from(self, first: int) -> Iterator[tuple[int, str, str, object]]:
+        """(number, callable or "", kind, recorded value) of each record from `first` on."""
         for part in self._parts:
             for record in self._trace.records(part.process, max(first - part.first, 0)):
                 if record.index >= part.records:
                     break
-                yield part.first + record.index, record.name or record.kind_name, record.value()
+                yield part.first + record.index, record.name, record.kind_name, record.value()
 
     @property
     def meta(self) -> dict[str, object]:

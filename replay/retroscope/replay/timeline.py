@@ -43,6 +43,7 @@ from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Marks, Reason, Stopped, Want
 from retroscope.replay.recording import Recording
 from retroscope.replay.stops import Stops
+from retroscope.replay.sweeps import Sweep
 from retroscope.replay.watches import Watches
 from retroscope.replay.what_if import what_if
 from retroscope.trace import Process
@@ -211,6 +212,19 @@ class Timeline:
                 yield moment
         finally:
             self._motion.set_breakpoints(self._table.entries)
+
+    def sweep(self, place: Breakpoint | None, first: Tick) -> Sweep:
+        """Every hit of `place` from tick `first` on, or without one all that is raised; the timeline stays where it is.
+
+        ReplayError if `place` means nothing.
+        """
+        table = None
+        if place is not None:
+            table = BreakpointTable(self.recording.source_paths(), self.recording.source)
+            (status,) = table.set([place])
+            if not status.verified:
+                raise ReplayError(status.message)
+        return Sweep(self._motion, first, table, self.visible_only)
 
     def goto_output(self, line: int) -> Moment:
         """Before the line of code that wrote the end of the `line`-th line of output, of both streams together."""

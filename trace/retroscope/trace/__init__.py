@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         NoTrace,
         OldTrace,
         RefusedPath,
+        RetroscopeError,
         TraceError,
         WrongPython,
     )
@@ -43,6 +44,7 @@ _HOMES = {
     "Process": "process",
     "Record": "records",
     "RefusedPath": "errors",
+    "RetroscopeError": "errors",
     "Source": "reader",
     "TRACE_VERSION": "layout",
     "TraceError": "errors",
@@ -66,6 +68,7 @@ __all__ = [
     "Process",
     "Record",
     "RefusedPath",
+    "RetroscopeError",
     "Source",
     "TraceError",
     "TraceReader",

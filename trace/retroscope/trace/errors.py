@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 
-class TraceError(Exception):
-    """Base of all; `path` is the file as the user named it, `status` the exit status of the command."""
+class RetroscopeError(Exception):
+    """Base of every error that Retroscope tells its users: one `sentence`, and the exit `status` of a command."""
+
+    status = 1
+
+    @property
+    def sentence(self) -> str:
+        return str(self)
+
+
+class TraceError(RetroscopeError):
+    """Base of all that is wrong with a trace; `path` is the file as the user named it."""
 
     status = 4
 
     def __init__(self, path: str, sentence: str) -> None:
         super().__init__(sentence)
         self.path = path
-        self.sentence = sentence
 
 
 class NoTrace(TraceError):
