@@ -32,9 +32,8 @@ static bool is_of_asyncio(PyObject *handler)
     return is;
 }
 
-static int keep_handler(long number, PyObject *handler)
+static int note_handler(PyObject *handler)
 {
-    signals_set_handler(number, handler);
     if (!handler || handler == default_handler)
         return 0;
     core_hide();
@@ -43,21 +42,50 @@ static int keep_handler(long number, PyObject *handler)
     return uncounted ? 0 : count_because(COUNT_HANDLERS, true);
 }
 
-/* The real signal(), with the relay in the place of a callable. What the system does in replay stays as it was. */
-static PyObject *install_original(boundary_entry *entry, const boundary_call *call)
+/* What the system does in replay stays as it was. */
+static PyObject *install_original(boundary_entry *entry, const boundary_call *call, int number)
 {
     struct sigaction before;
-    PyObject *args[] = {call->args[0], PyCallable_Check(call->args[1]) ? signals_relay() : call->args[1]};
-    const boundary_call relayed = {call->self, args, 2, NULL};
-    if (!args[1])
-        return NULL;
-    int number = PyLong_Check(args[0]) ? (int)PyLong_AsLong(args[0]) : -1;
-    bool keep = core_mode == MODE_REPLAY && !PyErr_Occurred() && sigaction(number, NULL, &before) == 0;
-    PyErr_Clear();
-    PyObject *was = entry->original(entry, &relayed);
+    sigset_t timers, mask;
+    if (core_mode != MODE_REPLAY)
+        return entry->original(entry, call);
+    sigemptyset(&timers);
+    sigaddset(&timers, SIGPROF);
+    sigaddset(&timers, SIGVTALRM);
+    sigprocmask(SIG_BLOCK, &timers, &mask); /* the replay's own: between the two sigactions one of them would kill */
+    bool keep = sigaction(number, NULL, &before) == 0;
+    PyObject *was = entry->original(entry, call);
     if (keep)
         sigaction(number, &before, NULL);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     return was;
+}
+
+/* What CPython says of a signal's handler (owned, or NULL), as the program knows it. */
+static PyObject *as_known(PyObject *handler)
+{
+    PyObject *known = handler ? signals_handler(handler) : NULL;
+    if (known)
+        Py_SETREF(handler, Py_NewRef(known));
+    return handler;
+}
+
+/* The real signal(), with a relay in the place of a callable. */
+static PyObject *install_relayed(boundary_entry *entry, const boundary_call *call)
+{
+    int number = PyLong_Check(call->args[0]) ? (int)PyLong_AsLong(call->args[0]) : -1;
+    PyErr_Clear();
+    bool relays = number > 0 && number <= SIGRTMAX && PyCallable_Check(call->args[1]);
+    PyObject *relay = relays ? signals_relay(number, call->args[1]) : NULL;
+    if (!relay && PyErr_Occurred())
+        return NULL;
+    PyObject *args[] = {call->args[0], relay ? relay : call->args[1]};
+    const boundary_call relayed = {call->self, args, 2, NULL};
+    PyObject *was = install_original(entry, &relayed, number);
+    if (was)
+        signals_set_relay(number, relay);
+    Py_XDECREF(relay);
+    return as_known(was);
 }
 
 PyObject *signal_install(boundary_entry *entry, const boundary_call *call)
@@ -70,33 +98,27 @@ PyObject *signal_install(boundary_entry *entry, const boundary_call *call)
         PyErr_SetString(PyExc_ValueError, "signal only works in main thread of the main interpreter");
         return NULL;
     }
-    PyObject *was = install_original(entry, call);
-    if (!was)
-        return NULL;
-    long number = PyLong_AsLong(call->args[0]);
-    PyObject *handler = was == signals_relay() ? signals_handler(number) : NULL;
-    if (handler)
-        Py_SETREF(was, Py_NewRef(handler));
-    if (keep_handler(number, PyCallable_Check(call->args[1]) ? call->args[1] : NULL) < 0)
+    PyObject *was = install_relayed(entry, call);
+    if (was && note_handler(PyCallable_Check(call->args[1]) ? call->args[1] : NULL) < 0)
         Py_CLEAR(was);
     return was;
 }
 
 PyObject *signal_get(boundary_entry *entry, const boundary_call *call)
 {
-    PyObject *result = entry->original(entry, call);
-    PyObject *handler = result && result == signals_relay() ? signals_handler(PyLong_AsLong(call->args[0])) : NULL;
-    if (handler)
-        Py_SETREF(result, Py_NewRef(handler));
-    return result;
+    return as_known(entry->original(entry, call));
 }
 
+/* In replay the main thread does it as well: the relay, if CPython calls it, does nothing there, but when the handlers
+ * are gone at the interpreter's end, CPython complains. Another thread's signal is for the main thread, who knows when. */
 PyObject *signal_interrupt_main(boundary_entry *entry, const boundary_call *call)
 {
     long number = call->nargs && PyLong_Check(call->args[0]) ? PyLong_AsLong(call->args[0]) : call->nargs ? -1 : SIGINT;
     PyErr_Clear();
-    bool only_said = core_mode == MODE_REPLAY && !call->kwnames && number > 0 && number <= SIGRTMAX;
-    PyObject *result = only_said ? Py_NewRef(Py_None) : entry->original(entry, call);
+    bool again = core_mode == MODE_REPLAY && !call->kwnames && number > 0 && number <= SIGRTMAX;
+    PyObject *result = again && !signals_are_mine() ? Py_NewRef(Py_None) : entry->original(entry, call);
+    if (result && again && signals_are_mine() && PyErr_CheckSignals() < 0)
+        Py_CLEAR(result);
     if (result && signals_at_call() < 0)
         Py_CLEAR(result);
     return result;
@@ -113,8 +135,12 @@ static PyObject *begin(PyObject *Py_UNUSED(module), PyObject *args)
     default_handler = Py_NewRef(of_sigint);
     if (!catches)
         Py_RETURN_NONE;
-    signals_set_handler(SIGINT, of_sigint);
-    return signals_relay() ? PyObject_CallFunction(install, "iO", SIGINT, signals_relay()) : NULL;
+    PyObject *relay = signals_relay(SIGINT, of_sigint);
+    PyObject *was = relay ? PyObject_CallFunction(install, "iO", SIGINT, relay) : NULL;
+    if (was)
+        signals_set_relay(SIGINT, relay);
+    Py_XDECREF(relay);
+    return was;
 }
 
 static PyMethodDef functions[] = {

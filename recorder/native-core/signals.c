@@ -19,8 +19,16 @@
 
 bool signals_waiting;
 
-static PyObject *relay;              /* what CPython calls for every signal with a handler */
-static PyObject *handlers[SIGNALS];  /* the program's; NULL: not a callable */
+/* What CPython calls for a signal in the place of the program's handler. CPython owns it, and lets it go, and the handler
+ * with it, where it would let the handler go: at the interpreter's end that decides which objects die. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *handler;
+    struct sigaction before; /* replay: what the system does at the signal, whatever the program wants */
+    int number;
+} relay;
+
+static relay *relays[SIGNALS];       /* borrowed: what CPython holds for the program's handlers; NULL: not a callable */
 static bool waits[SIGNALS];
 static uint64_t waiting_since[SIGNALS];
 static int running;                  /* handlers that are running, one inside the other */
@@ -52,7 +60,7 @@ static int64_t place_of(enum signal_place place, int64_t n)
 
 static PyObject *call_handler(int number)
 {
-    PyObject *handler = number > 0 && number < SIGNALS ? Py_XNewRef(handlers[number]) : NULL;
+    PyObject *handler = number > 0 && number < SIGNALS && relays[number] ? Py_NewRef(relays[number]->handler) : NULL;
     if (!handler)
         Py_RETURN_NONE; /* it was changed meanwhile */
     PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
@@ -128,7 +136,7 @@ static int deliver(int64_t place, const moment *sought)
     memset(waits, 0, sizeof waits);
     signals_waiting = false;
     for (int n = 1; n < SIGNALS; n++) {
-        if (!due[n] || !handlers[n])
+        if (!due[n] || !relays[n])
             continue;
         if (failed) {
             waits[n] = true;
@@ -146,17 +154,16 @@ static int deliver(int64_t place, const moment *sought)
 }
 
 /* CPython calls this where it looks for signals: between two instructions, or inside a call that was interrupted. */
-static PyObject *relay_call(PyObject *Py_UNUSED(self), PyObject *const *args, Py_ssize_t nargs)
+static PyObject *relay_call(PyObject *self, PyObject *args, PyObject *Py_UNUSED(kwargs))
 {
-    long number = nargs ? PyLong_AsLong(args[0]) : -1;
-    if (number <= 0 || number >= SIGNALS)
-        return PyErr_Format(PyExc_ValueError, "no such signal");
+    int number = ((relay *)self)->number;
+    PyObject *frame = PyTuple_GET_SIZE(args) > 1 ? PyTuple_GET_ITEM(args, 1) : Py_None;
     if (core_mode == MODE_OFF)
-        return call_handler((int)number);
+        return call_handler(number);
     if (core_mode != MODE_RECORD)
         Py_RETURN_NONE;
     if (callback_is_open() && !only_noting) {
-        PyObject *numbers = PyTuple_Pack(1, args[0]);
+        PyObject *numbers = Py_BuildValue("(i)", number);
         PyObject *result = numbers ? callback_record(CALLBACK_SIGNAL, signals_call_back, NULL, numbers, NULL) : NULL;
         Py_XDECREF(numbers);
         return result;
@@ -166,7 +173,7 @@ static PyObject *relay_call(PyObject *Py_UNUSED(self), PyObject *const *args, Py
         write_note("Ctrl-C came inside a call that runs on and on: nobody could say where", FLAG_LOST);
         waits[number] = false;
         look_who_waits();
-        return call_handler((int)number);
+        return call_handler(number);
     }
     if (!waits[number])
         waiting_since[number] = now;
@@ -175,11 +182,9 @@ static PyObject *relay_call(PyObject *Py_UNUSED(self), PyObject *const *args, Py
         count_wake();
     else if (count_watch(true) < 0)
         return NULL;
-    count_frame(nargs > 1 && PyFrame_Check(args[1]) ? (PyFrameObject *)args[1] : NULL);
+    count_frame(PyFrame_Check(frame) ? (PyFrameObject *)frame : NULL);
     Py_RETURN_NONE;
 }
-
-static PyMethodDef relay_definition = {"signal", (PyCFunction)(void (*)(void))relay_call, METH_FASTCALL, NULL};
 
 /* --- replay ------------------------------------------------------------------------------------------------ */
 
@@ -341,7 +346,7 @@ void signals_take_note(void)
 {
     only_noting = true;
     if (PyErr_CheckSignals() < 0)
-        PyErr_WriteUnraisable(relay);
+        PyErr_WriteUnraisable(NULL);
     only_noting = false;
 }
 
@@ -355,20 +360,52 @@ void signals_forked(void)
 
 /* --- handlers ------------------------------------------------------------------------------------------------- */
 
-PyObject *signals_handler(long number)
+static PyTypeObject *relay_type;
+
+/* CPython has given the system's default back at its end, which a replay must not die of. */
+static void relay_dealloc(PyObject *op)
 {
-    return number > 0 && number < SIGNALS ? handlers[number] : NULL;
+    relay *self = (relay *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    if (relays[self->number] == self) {
+        relays[self->number] = NULL;
+        if (core_mode == MODE_REPLAY)
+            sigaction(self->number, &self->before, NULL);
+    }
+    Py_DECREF(self->handler);
+    PyObject_Free(op);
+    Py_DECREF(type);
 }
 
-void signals_set_handler(long number, PyObject *handler)
+static PyType_Slot relay_slots[] = {{Py_tp_call, relay_call}, {Py_tp_dealloc, relay_dealloc}, {0}};
+
+static PyType_Spec relay_spec = {
+    .name = "retroscope.recorder._core.relay",
+    .basicsize = sizeof(relay),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = relay_slots,
+};
+
+PyObject *signals_relay(int number, PyObject *handler)
+{
+    if (!relay_type && !(relay_type = (PyTypeObject *)PyType_FromSpec(&relay_spec)))
+        return NULL;
+    relay *self = PyObject_New(relay, relay_type);
+    if (!self)
+        return NULL;
+    self->handler = Py_NewRef(handler);
+    self->number = number;
+    sigaction(number, NULL, &self->before);
+    return (PyObject *)self;
+}
+
+PyObject *signals_handler(PyObject *known)
+{
+    return relay_type && Py_TYPE(known) == relay_type ? ((relay *)known)->handler : NULL;
+}
+
+void signals_set_relay(int number, PyObject *installed)
 {
     if (number > 0 && number < SIGNALS)
-        Py_XSETREF(handlers[number], Py_XNewRef(handler));
-}
-
-PyObject *signals_relay(void)
-{
-    if (!relay)
-        relay = PyCFunction_New(&relay_definition, NULL);
-    return relay;
+        relays[number] = installed ? (relay *)installed : NULL;
 }

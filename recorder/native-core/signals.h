@@ -64,12 +64,14 @@ bool signals_are_mine(void);
  * exception. */
 int signals_at_call(void);
 
-/* What CPython is given in the place of the program's handlers: borrowed, NULL with an exception. */
-PyObject *signals_relay(void);
+/* What CPython is given in the place of the program's handler: new, NULL with an exception. It owns the handler. */
+PyObject *signals_relay(int number, PyObject *handler);
 
-/* The program's handler for a signal: borrowed, NULL when that is no callable. */
-PyObject *signals_handler(long number);
-void signals_set_handler(long number, PyObject *handler);
+/* The program's handler behind what CPython holds for a signal: borrowed, NULL when that is not a relay. */
+PyObject *signals_handler(PyObject *known);
+
+/* CPython holds this relay for the signal now; NULL: none. */
+void signals_set_relay(int number, PyObject *installed);
 
 int signal_calls_register(PyObject *module);
 

@@ -64,6 +64,7 @@ PROGRAMS = [
     script("sockets"),
     script("signals_busy", same=False),  # where a signal lands differs each time
     script("signals_loop", same=False),
+    script("signals_profiled"),
     script("signals_waiting"),
     *(interrupted(where) for where in ("loop", "line", "function", "objects", "sleep", "finally")),
     script("standard_input", stdin=LINES),
