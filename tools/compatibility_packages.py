@@ -14,6 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from generated import write_or_check
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "tests" / "record_replay" / "results"
 NOTES = ROOT / "tools" / "compatibility_packages.toml"
@@ -109,14 +111,5 @@ def document() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    text = document()
-    if "--check" in arguments:
-        return 0 if DOCUMENT.exists() and DOCUMENT.read_text() == text else 1
-    DOCUMENT.write_text(text)
-    print(DOCUMENT.relative_to(ROOT))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(DOCUMENT, document(), sys.argv[1:]))

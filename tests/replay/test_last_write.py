@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from retroscope.replay.timeline import Breakpoint, ReplayError, Tick, Timeline
 
+from tests.replay import line_events
 from tests.replay.conftest import PROGRAMS, SCOPE, Recorder
 
 WRITES = PROGRAMS / "writes.py"
@@ -150,7 +151,8 @@ box.items = [0]
 box.map = {0: 0}
 """
 
-ORACLE = """
+ORACLE = (
+    """
 import sys
 expression, path = sys.argv[1:3]
 code = compile(open(path).read(), path, "exec")
@@ -176,23 +178,12 @@ def event(line):
     if now != last[0]:
         answer[0] = previous[0]
     last[0], previous[0] = now, line
-if sys.version_info >= (3, 12):
-    m = sys.monitoring
-    m.use_tool_id(0, "oracle")
-    m.register_callback(0, m.events.LINE, lambda c, line: event(line) if c.co_filename == path else None)
-    m.set_events(0, m.events.LINE)
-    exec(code, space)
-    m.set_events(0, 0)
-else:
-    def trace(frame, what, arg):
-        if what == "line" and frame.f_code.co_filename == path:
-            event(frame.f_lineno)
-        return trace
-    sys.settrace(trace)
-    exec(code, space)
-    sys.settrace(None)
+"""
+    + line_events.RUN
+    + """
 print(answer[0])
 """
+)
 
 
 @settings(deadline=None, max_examples=12)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from retroscope.replay.timeline import Breakpoint, ReplayError, StopReason, Timeline
 
+from tests.replay import line_events
 from tests.replay.conftest import SCOPE
 
 PROGRAM = """
@@ -63,7 +64,8 @@ count += 1
 end = 1
 """
 
-ORACLE = """
+ORACLE = (
+    """
 import json, sys
 expression, subject, path = sys.argv[1:4]
 code = compile(open(path).read(), path, "exec")
@@ -88,27 +90,16 @@ def state(space):
 alive = []
 def event(line):
     events.append([line, state(space)])
-if sys.version_info >= (3, 12):
-    m = sys.monitoring
-    m.use_tool_id(0, "oracle")
-    m.register_callback(0, m.events.LINE, lambda c, line: event(line) if c.co_filename == path else None)
-    m.set_events(0, m.events.LINE)
-    exec(code, space)
-    m.set_events(0, 0)
-else:
-    def trace(frame, what, arg):
-        if what == "line" and frame.f_code.co_filename == path:
-            event(frame.f_lineno)
-        return trace
-    sys.settrace(trace)
-    exec(code, space)
-    sys.settrace(None)
+"""
+    + line_events.RUN
+    + """
 changes = []
 for (line, before), (after, now) in zip(events, events[1:]):
     if before is not None and before != now:
         changes.append([line, after])
 print(json.dumps(changes))
 """
+)
 
 
 @pytest.fixture(scope="module")
