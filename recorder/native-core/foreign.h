@@ -28,6 +28,7 @@ enum foreign_flag {
     FOREIGN_WAITS_WRITE = 8,
     FOREIGN_FD = 16,         /* the result is a new descriptor */
     FOREIGN_LOCAL = 32,      /* runs as it is on a regular file's descriptor, argument 0 */
+    FOREIGN_NAMED = 64,      /* only where it is looked up by its name: ctypes and cffi show its result to the program */
 };
 
 /* What of the arguments counts and what comes back through them; one letter each:
@@ -36,6 +37,8 @@ enum foreign_flag {
  * t a struct timespec coming out   T a timeval   S a stat   x a statx   r a rusage   U a utsname   8 eight bytes
  * 2 two ints   f an fd_set (NULL allowed, as for all of these)   P pollfds, in and out, as many as the next argument
  * E epoll_events coming out, as many as the result
+ * k four bytes coming out   d doubles, as many as the next argument   R an rlimit   X a tms   Y a sysinfo   F a statfs
+ * V a statvfs   c a termios
  * a a sockaddr coming out, whose length is behind the next argument   l that length, in and out
  * v an iovec filled by the result, as many parts as the next argument   w one going in   m a msghdr going in   M …out */
 typedef struct {
@@ -51,7 +54,7 @@ extern const unsigned foreign_count;
 int foreign_find(const char *name);
 
 /* The C library's own functions, and ours that stand for them. */
-#define FOREIGN_MOST 160
+#define FOREIGN_MOST 220
 typedef long (*foreign_landing)(long, long, long, long, long, long, long);
 extern foreign_function foreign_real[FOREIGN_MOST];
 extern foreign_landing foreign_land[FOREIGN_MOST];

@@ -8,9 +8,14 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
 #include <sys/time.h>
+#include <sys/times.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <termios.h>
 #include <time.h>
 
 #define STATX_BYTES 256
@@ -81,6 +86,13 @@ static size_t fixed_size(char letter)
     case 'f': return sizeof(fd_set);
     case '8': case '2': return 8;
     case 'l': return sizeof(socklen_t);
+    case 'k': return 4;
+    case 'R': return sizeof(struct rlimit);
+    case 'X': return sizeof(struct tms);
+    case 'Y': return sizeof(struct sysinfo);
+    case 'F': return sizeof(struct statfs);
+    case 'V': return sizeof(struct statvfs);
+    case 'c': return sizeof(struct termios);
     default: return 0;
     }
 }
@@ -103,6 +115,7 @@ void foreign_read(foreign_call *call, unsigned function, const long *arguments)
         case 'p': break;
         case 'o': add(call, at, next, OUT_BY_RESULT); break;
         case 'n': add(call, at, next, OUT_ALWAYS); break;
+        case 'd': add(call, at, next * sizeof(double), OUT_ALWAYS); break;
         case 'q': add(call, at, (uint32_t)arguments[i - 1], OUT_ALWAYS); break;
         case 'P': add(call, at, next * sizeof(struct pollfd), OUT_ALWAYS); break;
         case 'E': add(call, at, next * sizeof(struct epoll_event), OUT_EVENTS); break;

@@ -6,6 +6,7 @@
 #include "control.h"
 #include "foreign_arguments.h"
 #include "foreign_names.h"
+#include "foreign_system.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,13 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#define IO_URING_SETUP 425 /* on every machine */
 #define LARGEST (1ull << 30) /* bytes of a file that are recorded */
 
 /* --- contents --------------------------------------------------------------------------------------------- */
@@ -195,50 +193,6 @@ static long rule_fdopen(unsigned function, const long *a)
 
 /* --- others ----------------------------------------------------------------------------------------------- */
 
-/* A ring of io_uring is memory that the kernel writes as it likes: there is none, on either side, and who asks for one
- * has another way. */
-static long rule_syscall(unsigned function, const long *a)
-{
-    if (a[0] == IO_URING_SETUP) {
-        errno = ENOSYS;
-        return -1;
-    }
-    if (a[0] == SYS_getrandom)
-        return foreign_cross((unsigned)foreign_find("getrandom"), a + 1);
-    return foreign_real[function](a[0], a[1], a[2], a[3], a[4], a[5]);
-}
-
-/* Page sizes and limits are the same wherever a replay can run at all. */
-static long rule_sysconf(unsigned function, const long *a)
-{
-    int asked = (int)a[0];
-    if (asked == _SC_NPROCESSORS_CONF || asked == _SC_NPROCESSORS_ONLN || asked == _SC_PHYS_PAGES ||
-        asked == _SC_AVPHYS_PAGES)
-        return foreign_cross(function, a);
-    return foreign_real[function](a[0], 0, 0, 0, 0, 0);
-}
-
-/* The sixteen random bytes that the kernel gives each process: hash seeds are made of them. */
-static long rule_auxiliary(unsigned function, const long *a)
-{
-    static char bytes[16];
-    foreign_call call;
-    if ((unsigned long)a[0] != AT_RANDOM)
-        return foreign_real[function](a[0], 0, 0, 0, 0, 0);
-    foreign_read(&call, function, a);
-    if (core_mode == MODE_REPLAY) {
-        const char *data;
-        size_t size;
-        foreign_replay(&call, &data, &size);
-        if (data && size == sizeof bytes)
-            memcpy(bytes, data, size);
-    } else {
-        memcpy(bytes, (const void *)foreign_real[function](a[0], 0, 0, 0, 0, 0), sizeof bytes);
-        foreign_record(&call, 0, bytes, sizeof bytes);
-    }
-    return (long)bytes;
-}
-
 /* What a thread of an extension does is in nobody's order. The recording goes on, and says where replay will stop. */
 static long rule_thread(unsigned function, const long *a)
 {
@@ -272,7 +226,8 @@ foreign_rule foreign_rule_of(const char *name)
     static const struct { const char *name; foreign_rule rule; } rules[] = {
         {"open", rule_open}, {"open64", rule_open}, {"openat", rule_open}, {"openat64", rule_open},
         {"fopen", rule_fopen}, {"fopen64", rule_fopen}, {"fdopen", rule_fdopen},
-        {"syscall", rule_syscall}, {"sysconf", rule_sysconf}, {"getauxval", rule_auxiliary}, {"dlsym", rule_dlsym}, {"pthread_create", rule_thread},
+        {"syscall", foreign_syscall}, {"sysconf", foreign_sysconf}, {"getauxval", foreign_auxiliary}, {"prctl", foreign_prctl},
+        {"pthread_getattr_np", foreign_thread_attributes}, {"dlsym", rule_dlsym}, {"pthread_create", rule_thread},
         {"mkstemp", rule_temporary}, {"mkstemp64", rule_temporary}, {"getcwd", foreign_getcwd},
         {"getpwuid_r", foreign_account}, {"getpwnam_r", foreign_account}, {"getpwuid", foreign_account_shared},
         {"getpwnam", foreign_account_shared}, {"realpath", foreign_realpath}, {"getaddrinfo", foreign_getaddrinfo}, {"freeaddrinfo", foreign_freeaddrinfo},

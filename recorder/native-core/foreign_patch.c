@@ -42,6 +42,7 @@ static long land(unsigned function, const long *arguments)
 #define TEN(n) LAND(n##0) LAND(n##1) LAND(n##2) LAND(n##3) LAND(n##4) LAND(n##5) LAND(n##6) LAND(n##7) LAND(n##8) LAND(n##9)
 LAND(0) LAND(1) LAND(2) LAND(3) LAND(4) LAND(5) LAND(6) LAND(7) LAND(8) LAND(9)
 TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6) TEN(7) TEN(8) TEN(9) TEN(10) TEN(11) TEN(12) TEN(13) TEN(14) TEN(15)
+TEN(16) TEN(17) TEN(18) TEN(19) TEN(20) TEN(21)
 foreign_landing foreign_land[FOREIGN_MOST] = {
     land_0, land_1, land_2, land_3, land_4, land_5, land_6, land_7, land_8, land_9,
     land_10, land_11, land_12, land_13, land_14, land_15, land_16, land_17, land_18, land_19,
@@ -59,6 +60,12 @@ foreign_landing foreign_land[FOREIGN_MOST] = {
     land_130, land_131, land_132, land_133, land_134, land_135, land_136, land_137, land_138, land_139,
     land_140, land_141, land_142, land_143, land_144, land_145, land_146, land_147, land_148, land_149,
     land_150, land_151, land_152, land_153, land_154, land_155, land_156, land_157, land_158, land_159,
+    land_160, land_161, land_162, land_163, land_164, land_165, land_166, land_167, land_168, land_169,
+    land_170, land_171, land_172, land_173, land_174, land_175, land_176, land_177, land_178, land_179,
+    land_180, land_181, land_182, land_183, land_184, land_185, land_186, land_187, land_188, land_189,
+    land_190, land_191, land_192, land_193, land_194, land_195, land_196, land_197, land_198, land_199,
+    land_200, land_201, land_202, land_203, land_204, land_205, land_206, land_207, land_208, land_209,
+    land_210, land_211, land_212, land_213, land_214, land_215, land_216, land_217, land_218, land_219,
 };
 
 /* --- one library ---------------------------------------------------------------------------------------- */
@@ -118,6 +125,8 @@ static void patch_list(const struct dl_phdr_info *info, const library *l, const 
         void **slot = (void **)(info->dlpi_addr + r->r_offset);
         int function = foreign_find(l->strings + symbol->st_name);
         /* A weak symbol may be absent; a name may be another library's own. Unbound calls point into the library. */
+        if (function >= 0 && foreign_descriptions[function].flags & FOREIGN_NAMED)
+            continue;
         if (function >= 0 && foreign_real[function] && *slot && (kind == RELOCATES_CALL || *slot == (void *)foreign_real[function]))
             exchange(info, slot, (void *)foreign_land[function]);
     }
