@@ -67,7 +67,8 @@ struct boundary_entry {
     PyObject *rewrite;           /* (self, args, kwargs) -> what the original gets instead, recording; owned */
     PyMemberDef *member;         /* wrap is due when this member of self is not None; NULL: when argument `index` is; index -1: always */
     PyMemberDef *changes[BOUNDARY_CHANGES]; /* members of self that a call may change: objects and longs */
-    Py_ssize_t index;            /* BUFFER: the buffer argument; OUTPUT: the data argument; wrap: see above */
+    Py_ssize_t index;            /* BUFFER: the buffer argument; OUTPUT: the data argument; wrap: see above;
+                                  * RESULT: 1 + the argument whose value does not count, 0: none */
     Py_ssize_t descriptor;       /* OUTPUT: argument that is the descriptor, -1: self is a FileIO */
     enum boundary_policy policy;
     enum boundary_blocking blocking;
@@ -77,6 +78,9 @@ struct boundary_entry {
 
 /* One call of a patched callable, in whatever mode the process is. */
 PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call);
+
+/* The digest of its arguments (digest.h), without what does not count. */
+uint32_t boundary_digest(const boundary_entry *entry, const boundary_call *call);
 
 /* The two sides of dispatch. */
 PyObject *record_call(boundary_entry *entry, const boundary_call *call);

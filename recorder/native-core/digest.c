@@ -1,4 +1,5 @@
 #include "digest.h"
+#include "boundary.h"
 #include "redacted.h"
 
 #include <stdlib.h>
@@ -102,4 +103,10 @@ uint32_t digest_call(const boundary_call *call, Py_ssize_t skip)
             h = mix_value(h, call->args[i], 0);
     }
     return (uint32_t)(h ^ (h >> 32));
+}
+
+uint32_t boundary_digest(const boundary_entry *entry, const boundary_call *call)
+{
+    bool by_result = entry->policy == POLICY_RESULT && !entry->wrap;
+    return digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : by_result ? entry->index - 1 : -1);
 }

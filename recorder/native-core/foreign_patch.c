@@ -3,6 +3,7 @@
 #include "boundary.h"
 #include "foreign.h"
 #include "foreign_locals.h"
+#include "foreign_randomness.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -140,6 +141,10 @@ static ElfW(Addr) seen[MOST_LIBRARIES];
 static unsigned seen_count;
 static unsigned long long loads; /* the loader's own count when we last looked */
 
+/* Libraries that came since, which may bring an OpenSSL: the loader must not be asked while it is being walked through. */
+static struct dl_phdr_info fresh[MOST_LIBRARIES];
+static unsigned fresh_count;
+
 static bool is_new(const struct dl_phdr_info *info)
 {
     for (unsigned i = 0; i < seen_count; i++)
@@ -179,6 +184,7 @@ static int visit(struct dl_phdr_info *info, size_t Py_UNUSED(size), void *pass)
     if (found.symbols && found.strings)
         for (int i = 0; i < 2; i++)
             patch_list(info, &found, found.lists[i], found.sizes[i]);
+    fresh[fresh_count++] = *info;
     return 0;
 }
 
@@ -205,6 +211,8 @@ void foreign_patch_loaded(bool pass)
     if (!pass)
         find_real(); /* libraries may have come that hold more of them */
     dl_iterate_phdr(visit, pass ? &news : NULL);
+    for (; fresh_count; fresh_count--)
+        foreign_randomness_give(&fresh[fresh_count - 1]);
 }
 
 /* --- for Python ------------------------------------------------------------------------------------------- */
@@ -226,7 +234,19 @@ static PyObject *loads_library(PyObject *Py_UNUSED(module), PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *draws_randomness(PyObject *Py_UNUSED(module), PyObject *path)
+{
+    PyObject *name;
+    if (!PyUnicode_FSConverter(path, &name))
+        return NULL;
+    bool ours = foreign_randomness_is_ours(PyBytes_AS_STRING(name));
+    Py_DECREF(name);
+    return PyBool_FromLong(ours);
+}
+
 static PyMethodDef functions[] = {
+    {"foreign_randomness", draws_randomness, METH_O,
+     "foreign_randomness(path) -> bool: does the OpenSSL in this loaded library take its random numbers from us?"},
     {"foreign_load", loads_library, METH_VARARGS,
      "foreign_load(path, pass_): loads a library early; its calls of the C library, and those of all it brings with it,\n"
      "are at the boundary from now on, unless pass_. An empty path: those of what has been loaded since."},

@@ -224,7 +224,7 @@ static void record_last(boundary_entry *entry, const boundary_call *call, uint32
 PyObject *record_call(boundary_entry *entry, const boundary_call *call)
 {
     callback_scope scope;
-    uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
+    uint32_t digest = boundary_digest(entry, call);
     if (entry->policy == POLICY_EXIT)
         record_last(entry, call, digest);
     if (entry->policy == POLICY_RERUN || entry->policy == POLICY_KEEP) {

@@ -397,7 +397,7 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
     if (core_looking)
         return PyErr_Format(PyExc_RuntimeError, "%U reaches outside the recording: it cannot be called while looking",
                             entry->name);
-    uint32_t digest = digest_call(call, entry->policy == POLICY_BUFFER ? entry->index : -1);
+    uint32_t digest = boundary_digest(entry, call);
     PyObject *again = NULL, *error = NULL;
     if (entry->policy == POLICY_FORK && !forks_begin(entry, call))
         return NULL;

@@ -65,8 +65,7 @@ class Registry:
     def is_recorded_below(self, name: str, path: str) -> bool:
         """Is what the library of this module asks of the C library an input? CPython's own modules are at the boundary
         above it; but through ctypes the program calls the C library itself."""
-        own = "/lib-dynload/" in path and name != "_ctypes"
-        return not own and all(known.below for known in self.modules.get(name, ()))
+        return "/lib-dynload/" not in path or name == "_ctypes"
 
     def is_listed(self, name: str, origin: "str | None") -> bool:
         if name in self.modules or not origin or "/lib-dynload/" in origin or name.endswith("__mypyc"):

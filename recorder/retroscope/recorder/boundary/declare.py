@@ -22,7 +22,7 @@ class Policy:
     `decode(value, self, args, kwargs)` the result again; `when(self, args, kwargs)` says whether this call
     crosses at all; `wrap(call, self, args, kwargs)` replaces it when argument `index` is given and not None; `changes`
     are members of self that a call may change; `rewrite(self, args, kwargs)` gives other positional arguments for the
-    original while recording, or None."""
+    original while recording, or None. RESULT: `index` is 1 + that of an argument whose value does not count."""
 
     def __init__(
         self,
@@ -132,8 +132,7 @@ class Module:
     """A C module. Its functions are RESULT by default (`functions=PASS`: only those in `special`).
 
     `inside`: dotted path from an extension to a module that it makes itself; one of another release of the package may
-    lack it. `below=False`: what it asks of the C library is not recorded, because what comes of it is. `ready(module)`
-    is called when the module is loaded and patched."""
+    lack it. `ready(module)` is called when the module is loaded and patched."""
 
     def __init__(
         self,
@@ -144,12 +143,10 @@ class Module:
         passing: str = "",
         types: "Sequence[Type]" = (),
         inside: str = "",
-        below: bool = True,
         ready: "Callable[[ModuleType], object] | None" = None,
     ) -> None:
         self.name = name
         self.ready = ready
-        self.below = below
         self.inside = inside
         self.functions = functions
         self.special = special or {}

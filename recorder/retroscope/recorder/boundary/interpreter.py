@@ -91,13 +91,15 @@ def _exchanged(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> No
 
 _exchanges_tracer = Policy("HOOK", encode=_exchanged)
 
+_of_anything = Policy("RESULT", index=1)  # an address that C code gave is an int, and another one in replay
+
 _TRAMPOLINES = ("activate_stack_trampoline", "deactivate_stack_trampoline", "is_stack_trampoline_active")
 
 MODULES = [
     Module(
         "builtins",
         functions=PASS,
-        special={"id": RESULT, "input": adapt(None, None, when=_at_terminal)},
+        special={"id": _of_anything, "input": adapt(None, None, when=_at_terminal)},
         types=[Type(_code_type, methods=PASS, special={"_co_code_adaptive": RESULT})],
     ),
     Module(
