@@ -1,4 +1,4 @@
-"""The package `cryptography`: what it draws at random comes from the system, and is recorded there; the rest it computes."""
+"""The package `cryptography`: the random numbers that it draws are recorded at the C library; the rest it computes."""
 
 from retroscope.recorder.boundary.declare import PASS, Module
 
@@ -19,8 +19,8 @@ def bind(core: "Core") -> None:
 def _say_if_not_exact(module: "ModuleType") -> None:
     """The core replaces the generator of the OpenSSL inside, which it finds by its name (foreign_randomness.h)."""
     if not _core.foreign_randomness(str(module.__file__)):
-        _core.note("keys, signatures and handshakes of this build of cryptography are not exact: the random numbers of the "
-                   "OpenSSL that it uses are not recorded")
+        _core.note("keys, signatures and handshakes of this build of cryptography are not exact: the random numbers of "
+                   "the OpenSSL that it uses are not recorded")
 
 
 MODULES = [Module("cryptography.hazmat.bindings._rust", functions=PASS, ready=_say_if_not_exact)]
