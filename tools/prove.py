@@ -33,6 +33,7 @@ PROGRAMS = {
     "race: four threads": "programs/threads_race.py",
     "threads that wait, pool, as_completed": "programs/threads_waiting.py",
     "threads that end, or do not": "programs/threads_ending.py",
+    "threads and their locals": "programs/threads_locals.py",
     "threads that fork": "programs/processes_threads.py",
     "process pool: fork": "programs/processes_pool.py",
     "process pool: spawn": "programs/processes_pool.py spawn",

@@ -72,6 +72,7 @@ PROGRAMS = [
     script("tracers", same=False),  # the inside of the import system is not shown
     script("tcl"),
     script("threads_ending", same=False),  # idents
+    script("threads_locals", same=False),
     script("threads_race", same=False),
     script("threads_waiting", same=False),
     script("values"),
