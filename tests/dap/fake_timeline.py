@@ -169,6 +169,8 @@ class FakeTimeline:
         self._interrupted.clear()
         after_all = self.now.reason is StopReason.END and direction < 0
         tick = int(self.now.tick) + after_all
+        if wanted is None and self._is_held():
+            return self._arrive(max(tick, 1), StopReason.INTERRUPTED)
         while 1 <= tick + direction <= len(self.script.points):
             tick += direction
             point = self.script.points[tick - 1]
@@ -186,6 +188,14 @@ class FakeTimeline:
         if direction > 0:
             return self._arrive(len(self.script.points), StopReason.END, text="the program ended here")
         return self._arrive(1, StopReason.BEGINNING, text="this is the beginning of the recording")
+
+    def _is_held(self) -> bool:
+        """The first long motion with FAKE_GATE makes the file of that name, and waits there to be interrupted."""
+        gate = Path(os.environ.get("FAKE_GATE", ""))
+        if not gate.name or gate.exists():
+            return False
+        gate.touch()
+        return self._interrupted.wait()
 
     def _hits(self, point: Point) -> tuple[int, ...]:
         level = point.levels[0]

@@ -119,15 +119,17 @@ def test_disconnect_does_not_wait_for_a_replay_that_hangs(fine: Path) -> None:
         assert "did not stop when asked" in adapter.leave()
 
 
-def test_breakpoints_can_be_set_during_a_long_motion(fine: Path) -> None:
-    """The motion goes on afterwards, and the new breakpoint stops it."""
-    with Adapter(FAKE, FAKE_PACE="0.05") as adapter:
+def test_breakpoints_can_be_set_during_a_long_motion(fine: Path, tmp_path: Path) -> None:
+    """The motion, which waits until it is interrupted, goes on afterwards, and the new breakpoint stops it."""
+    under_way = tmp_path / "under way"
+    with Adapter(FAKE, FAKE_GATE=str(under_way)) as adapter:
         client = adapter.client
         start(client, "launch", program=str(fine))
         client.request("continue", threadId=1)
+        while not under_way.exists():
+            time.sleep(0.01)
         last = line_of(fine, "done")
         client.request("setBreakpoints", source={"path": str(fine)}, breakpoints=[{"line": last}])
-        assert not client.waiting("stopped")
         assert client.request("threads")["threads"]
         assert client.wait_for("stopped")["reason"] == "breakpoint"
         assert top(client) == ("<module>", last)

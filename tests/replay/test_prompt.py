@@ -270,3 +270,11 @@ def test_places_by_their_hits_and_lines_of_output(recorded: Recorder) -> None:
     fourth = answers(trace, "goto hit 1 walked.py:33 if number == 4", "until walked.py:34", "print number")
     assert fourth.endswith("\n4\n")
     assert "print(text)" in answers(trace, "goto output 1")
+
+
+def test_before_the_first_line_there_is_only_pythons_start(walked_trace: Path) -> None:
+    said = answers(walked_trace, "rc", "s", "rc", "library on", "rc").splitlines()
+    assert said[0].startswith("the beginning: the program begins here; only Python's own start-up is before")
+    assert "walked.py:1 in <module>" in said[0]
+    assert said[4].startswith("the beginning: the recording begins here · tick") and "walked.py:1" in said[4]
+    assert "tick 1 " in said[7]

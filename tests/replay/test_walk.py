@@ -172,7 +172,7 @@ def walk(walked: Timeline, program: Path, events: list[Event], ticks: list[Tick]
             there = model.go(name, at)
             moment: Moment = getattr(walked, name)()
             if there is None and name.startswith("reverse_"):
-                assert (moment.reason, moment.tick) == (StopReason.BEGINNING, ticks[0] if at else Tick(1))
+                assert (moment.reason, moment.tick) == (StopReason.BEGINNING, ticks[0])
                 at = 0
                 walked.goto(ticks[0])
             elif there is None:

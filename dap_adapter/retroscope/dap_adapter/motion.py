@@ -67,7 +67,9 @@ class Motion:
         arrived: list[Moment] = []
         interruption = self._session.interruption
         interruption.during(
-            self._session.timeline.interrupt, lambda: arrived.append(self._travel(journey)), resumable=resumable
+            self._session.timeline.interrupt,
+            lambda: arrived.append(self._travel(journey, resumable)),
+            resumable=resumable,
         )
         moment = arrived[0]
         self._inspection.moment = moment
@@ -75,8 +77,10 @@ class Motion:
         self.tell(moment)
         return moment
 
-    def _travel(self, journey: Journey) -> Moment:
+    def _travel(self, journey: Journey, resumable: bool) -> Moment:
         """A motion to its end, with the pauses that other requests need."""
+        if resumable:
+            self._session.serve_what_cannot_wait()  # what came before there was anything to interrupt
         moment = self._leg(journey)
         while moment.reason is StopReason.INTERRUPTED and self._session.interruption.may_go_on():
             self._session.serve_what_cannot_wait()

@@ -149,9 +149,13 @@ def _environment(start: Start) -> dict[bytes, bytes]:
 
 
 def _complaint(errors: int) -> str:
-    """The last line that the interpreter wrote to its standard error."""
+    """Why it did not come to its first line, in a sentence, from what the interpreter wrote to its standard error."""
     os.lseek(errors, 0, os.SEEK_SET)
     lines = os.read(errors, 1 << 16).decode("utf-8", "replace").strip().splitlines()
     if os.environ.get("SCOPE_DEBUG") == "1":
         return "\n".join(lines)
-    return lines[-1] if lines else "it ended without a word"
+    if not lines:
+        return "it ended without a word"
+    if f"module '{_core.__name__}' has no attribute" in lines[-1]:
+        return "the native core of this installation is of another version than its Python files; install Retroscope again"
+    return next((line for line in lines if line.startswith("The replay diverged")), lines[-1])  # a stack follows that

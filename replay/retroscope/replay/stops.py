@@ -129,8 +129,16 @@ class Stops:
             return replace(moment, breakpoints=(written[0],))
         if failure is not None:
             return self._raised_at(Tick(failure), _NEVER_CAUGHT)
-        first = self.entry if bound > self.entry else Tick(1)
-        return self.go(first, StopReason.BEGINNING, "the recording begins here" + remark)
+        return self._begin(bound, bool(search.want & Want.VISIBLE), remark)
+
+    def _begin(self, bound: int, visible_only: bool, remark: str) -> Moment:
+        """Nothing is before tick `bound`: the beginning of the program's own code, unless one was before that."""
+        if bound > self.entry:
+            return self.go(self.entry, StopReason.BEGINNING, "the recording begins here" + remark)
+        if bound == self.entry and visible_only and bound > 1:
+            text = "the program begins here; only Python's own start-up is before, where `goto 1` leads"
+            return self.go(self.entry, StopReason.BEGINNING, text + remark)
+        return self.go(Tick(1), StopReason.BEGINNING, "the recording begins here" + remark)
 
     def _accept(self, matches: list[Match], plain: StopReason) -> Moment | None:
         """The moment that the current process stands at, if its matches are worth a stop."""
