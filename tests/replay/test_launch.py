@@ -24,8 +24,7 @@ AttributeError: module 'retroscope.recorder._core' has no attribute 'something_n
     [
         ("", "it ended without a word"),
         (DIVERGED, DIVERGED.splitlines()[0]),
-        (OLD_CORE, "the native core of this installation is of another version than its Python files; "
-                   "install Retroscope again"),
+        (OLD_CORE, "the native core of this installation is of another version than its Python files; install it again"),
         ("Traceback …\nMemoryError\n", "MemoryError"),
     ],
 )  # fmt: skip

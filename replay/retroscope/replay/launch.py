@@ -157,5 +157,5 @@ def _complaint(errors: int) -> str:
     if not lines:
         return "it ended without a word"
     if f"module '{_core.__name__}' has no attribute" in lines[-1]:
-        return "the native core of this installation is of another version than its Python files; install Retroscope again"
+        return "the native core of this installation is of another version than its Python files; install it again"
     return next((line for line in lines if line.startswith("The replay diverged")), lines[-1])  # a stack follows that
