@@ -17,6 +17,7 @@ Traceback (most recent call last):
   File "startup.py", line 60, in <module>
 AttributeError: module 'retroscope.recorder._core' has no attribute 'something_new'
 """
+NOT_FITTING = "the native core of this installation is of another version than its Python files; install it again"
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ AttributeError: module 'retroscope.recorder._core' has no attribute 'something_n
     [
         ("", "it ended without a word"),
         (DIVERGED, DIVERGED.splitlines()[0]),
-        (OLD_CORE, "the native core of this installation is of another version than its Python files; install it again"),
+        (OLD_CORE, NOT_FITTING),
         ("Traceback …\nMemoryError\n", "MemoryError"),
     ],
 )  # fmt: skip
