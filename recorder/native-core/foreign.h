@@ -89,6 +89,9 @@ uint64_t foreign_mix_bytes(uint64_t digest, const void *data, size_t size);
 /* Runs it (recording), letting other threads run meanwhile if it waits. */
 long foreign_run(unsigned function, const long *arguments);
 
+/* The same of a call that waits in any case. */
+long foreign_wait(unsigned function, const long *arguments);
+
 /* Any function of the table without a rule of its own. */
 long foreign_cross(unsigned function, const long *arguments);
 
@@ -98,6 +101,9 @@ foreign_rule foreign_rule_of(const char *name);
 
 /* Has an extension started a thread of its own? */
 extern bool foreign_threads;
+
+/* How many calls of extensions are in the record. */
+extern uint64_t foreign_recorded;
 
 /* A NOTE record (recording). */
 void foreign_note(const char *text, size_t size);

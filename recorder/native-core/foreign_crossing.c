@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 bool foreign_threads;
+uint64_t foreign_recorded;
 static boundary_entry **defined; /* by index in foreign_descriptions */
 
 int foreign_define(void)
@@ -92,6 +93,7 @@ void foreign_record(const foreign_call *call, long result, const void *data, siz
     if (record_end(&w) < 0)
         control_fatal("A call of %s by an extension could not be recorded: out of memory.",
                       foreign_descriptions[call->function].name);
+    foreign_recorded++;
     let_gil(state);
     errno = error;
 }
@@ -121,10 +123,17 @@ static bool may_wait(unsigned flags, int fd)
     return poll(&asked, 1, 0) == 0;
 }
 
-/* Who waits with the GIL stops everybody: then there is nobody to give the turn to. */
 long foreign_run(unsigned function, const long *arguments)
 {
-    if (!turn_is_shared || PyGILState_Check() || !may_wait(foreign_descriptions[function].flags, (int)arguments[0]))
+    if (!may_wait(foreign_descriptions[function].flags, (int)arguments[0]))
+        return run(function, arguments);
+    return foreign_wait(function, arguments);
+}
+
+/* Who waits with the GIL stops everybody: then there is nobody to give the turn to. */
+long foreign_wait(unsigned function, const long *arguments)
+{
+    if (!turn_is_shared || PyGILState_Check())
         return run(function, arguments);
     threads_give_turn();
     long result = run(function, arguments);

@@ -4,6 +4,7 @@
 #include "foreign_system.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -22,6 +23,24 @@ static const struct { long number; const char *name; } by_number[] = {
     {SYS_sysinfo, "sysinfo"}, {SYS_getrusage, "getrusage"}, {SYS_times, "times"}, {SYS_uname, "uname"},
 };
 
+static bool waits_for_word(long operation)
+{
+    return (operation & FUTEX_CMD_MASK) == FUTEX_WAIT || (operation & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+}
+
+/* Waits until another thread has changed a word in memory: that thread has to run meanwhile. In replay it has run when
+ * the recorded answer is due. */
+static long wait_for_word(unsigned function, const long *a)
+{
+    foreign_call call;
+    foreign_read(&call, function, a);
+    if (core_mode == MODE_REPLAY)
+        return foreign_replay(&call, NULL, NULL);
+    long result = foreign_wait(function, a);
+    foreign_record(&call, result, NULL, 0);
+    return result;
+}
+
 /* A ring of io_uring is memory that the kernel writes as it likes: there is none, on either side, and who asks for one
  * has another way. */
 long foreign_syscall(unsigned function, const long *a)
@@ -30,6 +49,8 @@ long foreign_syscall(unsigned function, const long *a)
         errno = ENOSYS;
         return -1;
     }
+    if (a[0] == SYS_futex && waits_for_word(a[2]))
+        return wait_for_word(function, a);
     for (size_t i = 0; i < sizeof by_number / sizeof *by_number; i++)
         if (a[0] == by_number[i].number) {
             unsigned same = (unsigned)foreign_find(by_number[i].name);

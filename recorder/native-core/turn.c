@@ -2,6 +2,7 @@
 #include "turn.h"
 #include "control.h"
 #include "count.h"
+#include "foreign.h"
 #include "encode.h"
 #include "signals.h"
 
@@ -186,10 +187,11 @@ static bool holder_sleeps(void)
 }
 
 /* With the mutex, by the first in the queue: has the holder been asleep at every look, without an input or a count in
- * between? Then it waits in a call that is not at the boundary, perhaps for us. */
+ * between? Then it waits in a call that is not at the boundary, perhaps for us. What an extension asks of the C library
+ * is no sign of life: one that waits in a loop asks for the time again and again. */
 static bool holder_is_lost(waiter *w)
 {
-    uint64_t done = record_count + (uint64_t)count_so_far();
+    uint64_t done = record_count - foreign_recorded + (uint64_t)count_so_far();
     bool asleep = ready.first == w && done == w->seen && holder_sleeps();
     w->seen = done;
     w->asleep = asleep ? w->asleep + 1 : 0;
