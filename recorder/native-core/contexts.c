@@ -262,6 +262,17 @@ bool context_lives(uint32_t number)
                        : number < known && contexts[number] && !contexts[number]->over;
 }
 
+uint32_t contexts_known(void)
+{
+    return known;
+}
+
+const frame *context_frame(uint32_t number)
+{
+    const context *c = number < known ? contexts[number] : NULL;
+    return c && !c->over && (c->started || number == 1) && c->state ? frames_shown_top(c->state) : NULL;
+}
+
 static const char *state_of(const context *c, uint32_t number)
 {
     if (c->over)

@@ -4,6 +4,7 @@
 #define RETROSCOPE_CONTEXTS_H
 
 #include "core.h"
+#include "frames.h"
 
 #include <stdbool.h>
 
@@ -31,6 +32,10 @@ void context_preempt(int64_t place);
 void context_may_wait(PyObject *callable, PyObject *self);
 
 /* Whether this thread was started and is not over. */
+/* One more than the highest number given so far; the innermost frame of a thread that stands, NULL: it has none. */
+uint32_t contexts_known(void);
+const frame *context_frame(uint32_t number);
+
 bool context_lives(uint32_t number);
 
 /* In the child of a fork: only the running context is left. */

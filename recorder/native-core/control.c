@@ -11,10 +11,12 @@
 #include "look.h"
 #include "marked.h"
 #include "message.h"
+#include "observe.h"
 #include "probe.h"
 #include "running_loops.h"
 #include "seal.h"
 #include "search.h"
+#include "surroundings.h"
 #include "visible.h"
 #include "watch.h"
 
@@ -32,7 +34,7 @@ int core_looking;
 uint32_t core_thread = 1;
 
 enum { OP_RUN = 1, OP_FORK, OP_LOOK, OP_BREAKPOINTS, OP_QUIT, OP_WATCH, OP_CONDITIONS, OP_STREAM, OP_STACK, OP_MARK,
-       OP_BRANCH, OP_CHANGE,
+       OP_BRANCH, OP_CHANGE, OP_OBSERVE,
        OP_HELLO = 100, OP_STOPPED, OP_FRAMES };
 
 typedef struct {
@@ -126,6 +128,7 @@ static void fork_snapshot(int passed)
     }
     close(channel);
     channel = channel_move_up(passed);
+    observe_forget();
     hello_message m = {.head = {.op = OP_HELLO}, .pid = (uint32_t)getpid(), .tick = ticks_now};
     if (!channel_send(channel, &m, sizeof m, NULL, 0, NULL, 0))
         _exit(0);
@@ -140,6 +143,7 @@ static void fork_looker(int passed)
     }
     close(channel);
     channel = -1;
+    observe_forget();
     look_and_exit(passed, in_program);
 }
 
@@ -198,6 +202,9 @@ static bool take_request(enum stop_reason reason, const char *text)
         return false;
     }
     bool branching = op == OP_BRANCH && passed >= 0 && branch_begin(passed);
+    if (op == OP_OBSERVE && passed >= 0 && n == (ssize_t)sizeof(message_head) &&
+        observe_begin(channel_move_up(passed), ((message_head *)(void *)request)->argument))
+        return false;
     bool streaming = op == OP_STREAM && passed >= 0 && reason == STOP_FORK && stream_map(passed) == 0;
     if (passed >= 0)
         close(passed);
@@ -228,6 +235,7 @@ static bool take_request(enum stop_reason reason, const char *text)
 static void stop(enum stop_reason reason, const char *text)
 {
     int saved = errno;
+    observe_flush();
     after_record_run(false);
     send_stopped(reason, text);
     while (!take_request(reason, text))
@@ -392,48 +400,6 @@ static void before_fork(void)
     seal_caught("fork()");
 }
 
-static bool is_debugging(void)
-{
-    const char *value = getenv("SCOPE_DEBUG");
-    return value && strcmp(value, "1") == 0;
-}
-
-/* The program's own input and output are in the record; this process has none. */
-static int close_standard_streams(void)
-{
-    int null = open("/dev/null", O_RDWR);
-    if (null < 0)
-        return -1;
-    int last = is_debugging() ? 0 : 2;
-    for (int fd = 0; fd <= last; fd++) {
-        if (null != fd && dup2(null, fd) < 0)
-            return -1;
-    }
-    if (null > 2)
-        close(null);
-    return 0;
-}
-
-/* Signals are in the record too. What is left is the program's own death. */
-static int set_signals(void)
-{
-    static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-    static char stack[1 << 20];
-    sigset_t all;
-    stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
-    struct sigaction action = {.sa_handler = control_killed, .sa_flags = SA_NODEFER | SA_ONSTACK};
-    sigfillset(&all);
-    sigdelset(&all, SIGSYS);
-    if (sigaltstack(&alternative, NULL) < 0)
-        return -1;
-    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
-        sigdelset(&all, deadly[i]);
-        if (sigaction(deadly[i], &action, NULL) < 0)
-            return -1;
-    }
-    return sigprocmask(SIG_SETMASK, &all, NULL);
-}
-
 static PyObject *py_announce(PyObject *Py_UNUSED(module), PyObject *arg)
 {
     int fd = (int)PyLong_AsLong(arg);
@@ -451,11 +417,11 @@ static PyObject *py_begin(PyObject *module, PyObject *args)
         return NULL;
     if (channel >= 0)
         return PyErr_Format(PyExc_RuntimeError, "this process has a controller already");
-    if (running_loops_prepare() < 0 || ticks_start() < 0)
+    if (running_loops_prepare() < 0 || observe_prepare() < 0 || ticks_start() < 0)
         return NULL;
     look_set_inspector(inspector, module);
     fflush(NULL);
-    if (close_standard_streams() < 0 || set_signals() < 0)
+    if (surroundings_leave(control_killed) < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
     int failed = pthread_atfork(before_fork, NULL, NULL);
     if (failed) {

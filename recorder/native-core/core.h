@@ -32,6 +32,7 @@ int consumer_register(PyObject *module);
 int scan_register(PyObject *module);
 int control_register(PyObject *module);
 int family_register(PyObject *module);
+int block_register(PyObject *module);
 int shared_memory_register(PyObject *module);
 int startup_register(PyObject *module);
 int hidden_register(PyObject *module);

@@ -62,6 +62,11 @@ const frame *frames_current(void)
 #endif
 }
 
+const frame *frames_shown_top(PyThreadState *thread)
+{
+    return first_shown(frames_top(thread));
+}
+
 const frame *frames_caller(const frame *f)
 {
     return first_shown(f->previous);

@@ -18,6 +18,9 @@ typedef struct _PyInterpreterFrame frame;
 /* The innermost frame, or NULL when no Python code runs. */
 const frame *frames_current(void);
 
+/* The same of another thread, which stands. */
+const frame *frames_shown_top(PyThreadState *thread);
+
 /* The frame that called `f`, or NULL. */
 const frame *frames_caller(const frame *f);
 

@@ -4,6 +4,7 @@
 #include "control.h"
 #include "count.h"
 #include "frames.h"
+#include "observe.h"
 #include "opcode_events.h"
 #include "search.h"
 #include "tracer.h"
@@ -69,11 +70,21 @@ static void exception_event(PyObject *exception, PyObject *traceback)
         raises[slot].exception = exception;
         raises[slot].tick = ticks_now;
     }
+    if (observing)
+        observe_raise(f, exception);
     if (search_raise(f)) {
         raising = exception;
         control_stop_here(STOP_MATCH);
         raising = NULL;
     }
+}
+
+static void frame_starts(const frame *f)
+{
+    if (search_starts)
+        search_enter(f);
+    if (observing)
+        observe_start(f);
 }
 
 /* --- line events ---------------------------------------------------------------------------------------- */
@@ -87,6 +98,16 @@ static void __attribute__((noinline)) look_closer(PyCodeObject *code, int line)
         control_stop_here(STOP_MATCH);
     else
         control_tick();
+}
+
+/* One more line event. */
+static inline void count_tick(PyCodeObject *code, int line)
+{
+    ticks_now++;
+    if (observing)
+        observe_line(code, line);
+    if (ticks_now >= wake_at)
+        look_closer(code, line);
 }
 
 #if PY_VERSION_HEX >= 0x030C0000
@@ -109,16 +130,16 @@ static PyTypeObject event_callback_type = {
 static PyObject *on_line(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(n),
                          PyObject *Py_UNUSED(names))
 {
-    if (!ticks_hidden && ++ticks_now >= wake_at)
-        look_closer((PyCodeObject *)args[0], (int)PyUnstable_Long_CompactValue((PyLongObject *)args[1]));
+    if (!ticks_hidden)
+        count_tick((PyCodeObject *)args[0], (int)PyUnstable_Long_CompactValue((PyLongObject *)args[1]));
     Py_RETURN_NONE;
 }
 
 static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
                           PyObject *Py_UNUSED(names))
 {
-    if (search_starts && !ticks_hidden)
-        search_enter(frames_current());
+    if ((search_starts || observing) && !ticks_hidden)
+        frame_starts(frames_current());
     Py_RETURN_NONE;
 }
 
@@ -136,6 +157,11 @@ static const struct {
 } events[] = {{"LINE", on_line}, {"PY_START", on_start}, {"RAISE", on_raise}};
 
 static int tool = -1;
+
+int ticks_tool(void)
+{
+    return tool;
+}
 
 /* Takes a tool id that nobody has; the ids that sys.monitoring names for debuggers, coverage, profilers and
  * optimizers come last. Returns it, or -1 with an exception set. */
@@ -220,22 +246,30 @@ int ticks_stop(void)
 
 #else
 
+int ticks_tool(void)
+{
+    return -1;
+}
+
 static int on_event(PyObject *object, PyFrameObject *frame_object, int what, PyObject *arg)
 {
     if (what == PyTrace_LINE) {
-        if (!ticks_hidden && ++ticks_now >= wake_at)
-            look_closer(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
+        if (!ticks_hidden)
+            count_tick(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
         if (count_line(frame_object) < 0)
             return -1;
     } else if (what == PyTrace_OPCODE) {
         if (count_opcode() < 0)
             return -1;
     } else if (what == PyTrace_CALL) {
-        if (search_starts && !ticks_hidden) {
+        if ((search_starts || observing) && !ticks_hidden) {
             const frame *f = frames_current();
             if (frames_starting(f))
-                search_enter(f);
+                frame_starts(f);
         }
+    } else if (what == PyTrace_RETURN) {
+        if (observing && arg && !ticks_hidden)
+            observe_return(arg);
     } else if (what == PyTrace_EXCEPTION) {
         exception_event(PyTuple_GET_ITEM(arg, 1), PyTuple_GET_ITEM(arg, 2));
     }

@@ -45,6 +45,9 @@ void ticks_wake_by(uint64_t tick);
 /* The tick of the line that first raised this exception object, TICK_UNKNOWN if that was not seen. */
 uint64_t ticks_of_raise(PyObject *exception);
 
+/* 3.12 and later: the monitoring tool that is ours, -1: none yet. */
+int ticks_tool(void);
+
 int ticks_register(PyObject *module);
 
 #endif

@@ -78,6 +78,49 @@ def control_end(status: int, uncaught: str | None, exception: BaseException | No
 def control_diverged(text: str, /) -> NoReturn:
     """The replay cannot go on; the text is shown as it is."""
 
+# --- blocks of observations: no replay is needed (block_query.c; docs/observations.md) ---
+
+Block = bytes | bytearray | memoryview
+
+ObservedValue = tuple[str, int, str, int] | None
+"""Type, address, text, flags; None: not bound."""
+
+ObservedFrame = tuple[int, int, int, int, int, dict[int, ObservedValue] | None]
+"""Frame, address, code, line, tick of its last line, variables by slot."""
+
+def block_head(block: Block, /) -> tuple[int, int, int]:
+    """First tick, number of ticks, `what`. This and all below: ValueError when the block is damaged."""
+
+def block_codes(block: Block, /) -> list[tuple[str, str, int, tuple[str, ...], int]]:
+    """File, qualified name, first line, names by slot, flags."""
+
+def block_keys(block: Block, /) -> bytes:
+    """The u32 keys of what occurs in it, sorted."""
+
+def block_key(kind: int, a: str | int | None, b: str | int | None, /) -> int: ...
+def block_hits(
+    block: Block, first: int, last: int, kind: int, a: str | int | None, b: str | int | None, /
+) -> list[int]:
+    """Ticks of the facts that this key is of, in order."""
+
+def block_events(block: Block, first: int, last: int, kinds: int, /) -> list[tuple[Any, ...]]:
+    """The facts of these kinds at these ticks, in the order in which they happened."""
+
+def block_state(block: Block, tick: int, /) -> list[tuple[int, list[ObservedFrame]]]:
+    """The stacks of all threads, the running one first, at a tick of the block; LookupError for another tick."""
+
+def block_frames(block: Block, /) -> list[tuple[int, int, int, int]]:
+    """Frame, address, code and last tick of those that began before the block."""
+
+def block_end(block: Block, /) -> list[tuple[int, int, int]]:
+    """Frame, address and last tick of those that are alive where the process stopped."""
+
+def block_line(block: Block, tick: int, /) -> tuple[int, int, int, int, int, int]:
+    """The LINE fact of the tick; LookupError for a tick that is not in the block."""
+
+def block_inputs(block: Block, tick: int, /) -> int:
+    """How many inputs are used up when the process stops at this tick of the block; LookupError for another tick."""
+
 # --- the drain's end of the ring: the launcher's process only (consumer.c, scan.c) ---
 
 class RingConsumer:

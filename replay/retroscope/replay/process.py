@@ -32,6 +32,7 @@ from retroscope.replay.protocol import (
     pack_breakpoints,
     pack_conditions,
     pack_marks,
+    pack_observe,
     pack_run,
     pack_stack,
     pack_watch,
@@ -139,6 +140,13 @@ class ReplayProcess:
         with theirs:
             self._send(pack_bare(Op.CHANGE), theirs.fileno())
         return ours
+
+    def observe(self, blocks: int, all_code: bool = False) -> None:
+        """From now on it writes what the program does to this descriptor, in blocks: docs/observations.md.
+
+        Somebody must read meanwhile: where the descriptor is full the process waits. Its forks do not observe.
+        """
+        self._send(pack_observe(all_code), blocks)
 
     def set_breakpoints(self, table: Sequence[TableEntry], version: int) -> None:
         """Replaces the table; `version` lets the caller see later whether this process has it."""

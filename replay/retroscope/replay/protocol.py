@@ -41,6 +41,7 @@ class Op(IntEnum):
     MARK = 10
     BRANCH = 11
     CHANGE = 12
+    OBSERVE = 13
     HELLO = 100
     STOPPED = 101
     FRAMES = 102
@@ -172,6 +173,11 @@ def pack_run(until: int, want: int, max_depth: int, action: Action, thread: int)
 def pack_bare(op: Op) -> bytes:
     """FORK, LOOK and STREAM (their descriptor travels beside the bytes) and QUIT."""
     return _HEAD.pack(op, 0)
+
+
+def pack_observe(all_code: bool) -> bytes:
+    """Its descriptor travels beside the bytes."""
+    return _HEAD.pack(Op.OBSERVE, all_code)
 
 
 def pack_breakpoints(table: Sequence[TableEntry]) -> bytes:

@@ -1,0 +1,218 @@
+"""Observations against plain Python: every variable at every line of the programs in fixtures/values, and that an
+observed run is the run that is not observed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from retroscope.recorder import _core
+from retroscope.replay.protocol import TO_THE_END, Reason
+
+from tests.replay.observing import ENTER, KEPT, LEAVE, LINE, RESUME, Follower, observe, shown, started
+
+PROGRAMS = Path(__file__).parents[2] / "fixtures" / "values"
+ORACLE = Path(__file__).parent / "observed"
+NAMES = sorted(path.stem for path in PROGRAMS.glob("*.py"))
+SCOPE = str(Path(sys.executable).parent / "scope")
+
+Recorder = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def valued(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+    """The trace of a program in fixtures/values, by its name."""
+    folder = tmp_path_factory.mktemp("values")
+
+    def record(name: str) -> Path:
+        trace = folder / f"{name}.db"
+        if not trace.exists():
+            command = [SCOPE, "record", "-q", "-o", str(trace), str(PROGRAMS / f"{name}.py")]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return trace
+
+    return record
+
+
+def plain(name: str, folder: Path) -> list[Any]:
+    """What plain Python says of the program's own lines."""
+    result = folder / "plain.json"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ORACLE),
+        "OBSERVED_PROGRAM": str(PROGRAMS / f"{name}.py"),
+        "OBSERVED_RESULT": str(result),
+    }
+    command = [sys.executable, str(PROGRAMS / f"{name}.py")]
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    events: list[Any] = json.loads(result.read_text())
+    return events
+
+
+def observed(blocks: list[bytes], program: str) -> list[Any]:
+    """The same rows from blocks."""
+    follower = Follower()
+    rows: list[Any] = []
+    for block in blocks:
+        for kind, _, frame, *rest in follower.facts(block):
+            if kind not in (LINE, LEAVE) or frame not in follower.codes or follower.codes[frame][0] != program:
+                continue
+            _, name, _, _, flags = follower.codes[frame]
+            if kind == LINE:
+                variables = None if flags & 8 else follower.shown(frame)
+                rows.append((follower.thread(rest[2]), name, rest[1], variables))
+            elif rest[0] < 2:
+                rows.append((follower.thread(rest[2]), name, None, shown(rest[1])))
+    plain_rows: list[Any] = json.loads(json.dumps(rows))
+    return plain_rows
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_variables_and_results_are_those_of_plain_python(name: str, valued: Recorder, tmp_path: Path) -> None:
+    blocks, stopped = observe(valued(name))
+    assert stopped.reason is Reason.END
+    expected = plain(name, tmp_path)
+    seen = observed(blocks, str(PROGRAMS / f"{name}.py"))
+    for line, (here, there) in enumerate(zip(seen, expected, strict=False)):
+        assert here == there, f"event {line}"
+    assert len(seen) == len(expected)
+
+
+@pytest.mark.parametrize("name", ["bindings", "suspending", "threaded"])
+def test_stops_and_the_size_of_blocks_make_no_difference(name: str, valued: Recorder) -> None:
+    whole, stopped = observe(valued(name))
+    draw = random.Random(name)
+    stops = tuple(sorted(draw.sample(range(1, stopped.tick), 40)))
+    pieces, _ = observe(valued(name), stops=stops)
+    assert len(pieces) > len(whole)
+    program = str(PROGRAMS / f"{name}.py")
+    assert observed(pieces, program) == observed(whole, program)
+
+
+@pytest.mark.parametrize("name", ["bindings", "suspending", "failing", "threaded"])
+def test_the_state_at_a_tick_is_what_the_facts_add_up_to(name: str, valued: Recorder) -> None:
+    blocks, _ = observe(valued(name), stops=(5000, 6000))
+    for block in blocks:
+        first, ticks, _ = _core.block_head(block)
+        wanted = set(random.Random(first).sample(range(first, first + ticks), min(ticks, 40)))
+        follower, stacks = Follower(), Stacks(block)
+        for fact in follower.facts(block):
+            stacks.note(fact)
+            if fact[0] == LINE and fact[1] in wanted:
+                (thread, frames), *_ = _core.block_state(block, fact[1])
+                assert thread == fact[5]
+                assert [row[0] or -row[1] for row in frames] == stacks.running(thread)
+                assert frames[0][3:5] == (fact[4], fact[1])
+                names = _core.block_codes(block)[frames[0][2]][3]
+                held = {names[slot]: shown(value) for slot, value in (frames[0][5] or {}).items()}
+                assert held == (follower.shown(fact[2]) if frames[0][5] is not None else {})
+
+
+class Stacks:
+    """The stacks of a block's threads, kept by its calls."""
+
+    def __init__(self, block: bytes) -> None:
+        first = _core.block_head(block)[0]
+        self._threads: dict[int, list[int]] = {}
+        known = {frame or -address for frame, address, _, _ in _core.block_frames(block)}
+        for thread, frames in _core.block_state(block, first):
+            self._threads[thread] = [key for row in reversed(frames) if (key := row[0] or -row[1]) in known]
+
+    def note(self, fact: tuple[Any, ...]) -> None:
+        kind, _, frame, *rest = fact
+        if kind in (ENTER, RESUME):
+            self._threads.setdefault(rest[-1], []).append(frame)
+        elif kind == LEAVE and self._threads.get(rest[-1]):
+            self._threads[rest[-1]].pop()
+
+    def running(self, thread: int) -> list[int]:
+        return self._threads[thread][::-1]
+
+
+def memory(pid: int, address: int, size: int) -> bytes:
+    with open(f"/proc/{pid}/mem", "rb") as file:
+        file.seek(address)
+        return file.read(size)
+
+
+@pytest.mark.parametrize("name", ["containers", "objects", "suspending", "bindings"])
+def test_an_observed_run_has_the_same_objects_at_the_same_addresses(name: str, valued: Recorder) -> None:
+    """Of every value that has an address: its reference count, type and first words, in an unobserved process."""
+    blocks, stopped = observe(valued(name))
+    follower = Follower()
+    last: dict[int, set[int]] = {}
+    for block in blocks:
+        for fact in follower.facts(block):
+            if fact[0] == LINE:
+                values = follower.variables.get(fact[2], {}).values()
+                addresses = {value[1] for value in values if value and value[1]}
+                if addresses:
+                    last[fact[1]] = addresses
+    ticks = sorted(last)[:: max(1, len(last) // 60)]
+    launcher, bare = started(valued(name))
+    watcher_launcher, watched = started(valued(name))
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        watched.observe(sink)
+        for tick in ticks:
+            bare.run(tick)
+            watched.run(tick)
+            assert bare.tick == watched.tick == tick
+            for address in last[tick]:
+                assert memory(bare.pid, address, 24) == memory(watched.pid, address, 24), (tick, hex(address))
+        assert bare.run(TO_THE_END).tick == watched.run(TO_THE_END).tick == stopped.tick
+    finally:
+        os.close(sink)
+        for process, end in ((bare, launcher), (watched, watcher_launcher)):
+            process.close()
+            end.close()
+
+
+def test_a_segment_from_a_snapshot_joins_the_one_before(valued: Recorder) -> None:
+    """Frames that began before it are called by their addresses, which the end of the segment before resolves."""
+    whole, _ = observe(valued("suspending"))
+    program = str(PROGRAMS / "suspending.py")
+    own = [fact for block in whole for fact in _core.block_events(block, 0, TO_THE_END, LINE)][-150]
+    middle = own[1]
+    before, _ = observe(valued("suspending"), stops=(middle,))
+    first = [block for block in before if _core.block_head(block)[0] <= middle]
+    after, _ = observe(valued("suspending"), start=middle)
+    assert _core.block_head(after[0])[0] == middle + 1
+    known = {address: frame for frame, address, _ in _core.block_end(first[-1])}
+    for block in after:
+        for frame, address, _, _ in _core.block_frames(block):
+            assert frame or address in known
+    rows = observed(first, program) + observed(after, program)
+    assert [row[:3] for row in rows] == [row[:3] for row in observed(whole, program)]
+
+
+def test_damaged_blocks_are_errors_or_results(valued: Recorder) -> None:
+    blocks, _ = observe(valued("objects"), stops=(6900,))
+    draw = random.Random(1)
+    block = min(blocks, key=len)
+    for at in [*range(60), *(draw.randrange(len(block)) for _ in range(1500))]:
+        damaged = bytearray(block)
+        damaged[at] ^= 1 << draw.randrange(8) if at % 2 else draw.randrange(1, 256)
+        for read in READINGS:
+            try:
+                read(bytes(damaged))
+            except (ValueError, LookupError, OverflowError):
+                continue
+    for size in range(0, len(block), 7):
+        with pytest.raises(ValueError):
+            _core.block_head(block[:size])
+
+
+READINGS: list[Callable[[bytes], Any]] = [
+    lambda block: _core.block_events(block, 0, TO_THE_END, LINE | KEPT | ENTER | 0xFFFF),
+    lambda block: _core.block_state(block, sum(_core.block_head(block)[:2]) - 1),
+    lambda block: _core.block_hits(block, 0, TO_THE_END, 16, "attributes", "p"),
+    lambda block: [read(block) for read in (_core.block_codes, _core.block_frames, _core.block_end, _core.block_keys)],
+]
