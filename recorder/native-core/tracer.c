@@ -12,6 +12,7 @@ typedef struct entry {
 } entry;
 
 static entry *entries;
+bool tracer_theirs;
 
 static entry *entry_of(PyThreadState *state)
 {
@@ -45,6 +46,7 @@ static void put_in_front(PyThreadState *state, entry *e)
     if (!e->ours || state->c_tracefunc == e->ours)
         return;
     e->theirs = state->c_tracefunc;
+    tracer_theirs |= e->theirs != NULL;
     exchange(state, e->ours);
 }
 
@@ -58,7 +60,7 @@ void tracer_set(Py_tracefunc ours)
     put_in_front(state, e);
 }
 
-int tracer_call_theirs(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
+int tracer_pass_on(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
 {
     PyThreadState *state = PyThreadState_Get();
     entry *e = entry_of(state);

@@ -6,14 +6,24 @@
 
 #include "core.h"
 
+#include <stdbool.h>
+
 #if PY_VERSION_HEX < 0x030C0000
 
 /* This thread is traced by `ours` from now on, and by the program's own function behind it; NULL: by the program's own
  * alone. */
 void tracer_set(Py_tracefunc ours);
 
+/* Whether any thread has had a function of the program's behind ours. */
+extern bool tracer_theirs;
+
+int tracer_pass_on(PyObject *object, PyFrameObject *frame, int what, PyObject *arg);
+
 /* At the end of ours: what the program's own function says of the event, 0 without one. */
-int tracer_call_theirs(PyObject *object, PyFrameObject *frame, int what, PyObject *arg);
+static inline int tracer_call_theirs(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
+{
+    return tracer_theirs ? tracer_pass_on(object, frame, what, arg) : 0;
+}
 
 #endif
 
