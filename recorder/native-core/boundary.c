@@ -160,6 +160,14 @@ PyObject *boundary_dispatch(boundary_entry *entry, const boundary_call *call)
     return cross(entry, call);
 }
 
+bool boundary_has(const PyMethodDef *def)
+{
+    for (unsigned i = 1; i < used; i++)
+        if (&entries[i]->def == def)
+            return true;
+    return false;
+}
+
 PyObject *boundary_name(unsigned id)
 {
     return id && id < used ? entries[id]->name : NULL;

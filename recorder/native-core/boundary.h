@@ -109,6 +109,9 @@ int boundary_define(boundary_entry *entry);
  * exception set. */
 boundary_entry *boundary_foreign(PyObject *name);
 
+/* Is `def` that of a callable at the boundary? */
+bool boundary_has(const PyMethodDef *def);
+
 /* Name of the callable with this index, borrowed, or NULL. */
 PyObject *boundary_name(unsigned id);
 

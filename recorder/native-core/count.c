@@ -333,6 +333,11 @@ int count_opcode(void)
 
 #endif
 
+bool count_traces(void)
+{
+    return events_are_on;
+}
+
 static int switch_to(bool on)
 {
     if (on == events_are_on)

@@ -45,6 +45,9 @@ bool count_chaos_strikes(void);
 /* Counted events so far. */
 int64_t count_so_far(void);
 
+/* Whether this process traces (3.11) or monitors in order to count. */
+bool count_traces(void);
+
 /* Events are counted: not 0 while there is a reason. */
 extern int count_is_on;
 

@@ -6,6 +6,7 @@
 #include "frames.h"
 #include "observe.h"
 #include "opcode_events.h"
+#include "recursion_limit.h"
 #include "search.h"
 #include "tracer.h"
 
@@ -261,13 +262,17 @@ static int on_event(PyObject *object, PyFrameObject *frame_object, int what, PyO
     } else if (what == PyTrace_OPCODE) {
         if (count_opcode() < 0)
             return -1;
+        if (recursion_limit_at_opcode())
+            return 0;
     } else if (what == PyTrace_CALL) {
+        recursion_limit_at_call(frame_object);
         if ((search_starts || observing) && !ticks_hidden) {
             const frame *f = frames_current();
             if (frames_starting(f))
                 frame_starts(f);
         }
     } else if (what == PyTrace_RETURN) {
+        recursion_limit_at_return();
         if (observing && arg && !ticks_hidden)
             observe_return(arg);
     } else if (what == PyTrace_EXCEPTION) {

@@ -1,0 +1,151 @@
+#define Py_BUILD_CORE 1
+#include "recursion_limit.h"
+
+#if PY_VERSION_HEX < 0x030C0000
+
+#include "boundary.h"
+#include "count.h"
+#include "frames.h"
+#include "tracer.h"
+
+#include <internal/pycore_frame.h>
+#include <internal/pycore_opcode.h> /* the tables are in frames.c */
+#include <opcode.h>
+#include <stdbool.h>
+
+#define CACHES_OF_COMPARE_OP 2
+#define CACHES_OF_PRECALL 1
+#define CACHES_OF_CALL 4
+
+#define NEAR 20 /* so many calls from the limit it begins to matter */
+
+/* What has room for one more while an instruction of `f` runs. */
+static struct {
+    PyThreadState *thread;
+    const frame *f;
+} lent[64];
+static unsigned lent_count;
+
+static void lend(PyThreadState *thread, const frame *f)
+{
+    if (lent_count == sizeof lent / sizeof *lent)
+        return;
+    lent[lent_count].thread = thread;
+    lent[lent_count++].f = f;
+    thread->recursion_remaining++;
+}
+
+static void take_back(const frame *f)
+{
+    for (unsigned i = 0; i < lent_count; i++) {
+        if (lent[i].f != f)
+            continue;
+        lent[i].thread->recursion_remaining--;
+        lent[i] = lent[--lent_count];
+        return;
+    }
+}
+
+static int opcode_of(const _Py_CODEUNIT *at)
+{
+    return _PyOpcode_Deopt[_Py_OPCODE(*at)];
+}
+
+static bool is_conditional_jump(int opcode)
+{
+    return opcode == POP_JUMP_FORWARD_IF_FALSE || opcode == POP_JUMP_FORWARD_IF_TRUE ||
+           opcode == POP_JUMP_BACKWARD_IF_FALSE || opcode == POP_JUMP_BACKWARD_IF_TRUE;
+}
+
+/* Of two numbers, or of strings for equality, where the result decides a jump. */
+static bool compares_unchecked(const _Py_CODEUNIT *at, PyObject *const *top)
+{
+    PyTypeObject *type = Py_TYPE(top[-1]);
+    if (!is_conditional_jump(opcode_of(at + 1 + CACHES_OF_COMPARE_OP)) || type != Py_TYPE(top[-2]))
+        return false;
+    int operation = _Py_OPARG(*at);
+    if (type == &PyLong_Type)
+        return Py_ABS(Py_SIZE(top[-1])) <= 1 && Py_ABS(Py_SIZE(top[-2])) <= 1;
+    return type == &PyFloat_Type || (type == &PyUnicode_Type && (operation == Py_EQ || operation == Py_NE));
+}
+
+static bool definition_is_unchecked(const PyMethodDef *def, bool keywords)
+{
+    switch (def->ml_flags & (METH_VARARGS | METH_FASTCALL | METH_NOARGS | METH_O | METH_KEYWORDS | METH_METHOD)) {
+    case METH_FASTCALL:
+        return !keywords;
+    case METH_FASTCALL | METH_KEYWORDS:
+        return !boundary_has(def); /* there the recording makes up for it */
+    default:
+        return false;
+    }
+}
+
+static bool is_builtin(PyObject *callable, const char *name)
+{
+    return PyCFunction_CheckExact(callable) && strcmp(((PyCFunctionObject *)callable)->m_ml->ml_name, name) == 0 &&
+           PyCFunction_GET_SELF(callable) && PyModule_Check(PyCFunction_GET_SELF(callable)) &&
+           strcmp(PyModule_GetName(PyCFunction_GET_SELF(callable)), "builtins") == 0;
+}
+
+static bool is_append(PyObject *callable)
+{
+    return Py_IS_TYPE(callable, &PyMethodDescr_Type) && PyDescr_TYPE(callable) == &PyList_Type &&
+           strcmp(((PyMethodDescrObject *)callable)->d_method->ml_name, "append") == 0;
+}
+
+static bool calls_unchecked(const _Py_CODEUNIT *at, PyObject *const *top)
+{
+    Py_ssize_t args = _Py_OPARG(*at);
+    bool method = top[-args - 2] != NULL;
+    PyObject *callable = method ? top[-args - 2] : top[-args - 1];
+    bool keywords = opcode_of(at - 1 - CACHES_OF_PRECALL - 1) == KW_NAMES;
+    args += method;
+    if (callable == (PyObject *)&PyUnicode_Type)
+        return args == 1 && !keywords;
+    if (is_builtin(callable, "len"))
+        return args == 1 && !keywords;
+    if (is_append(callable))
+        return args == 2 && !keywords && opcode_of(at + 1 + CACHES_OF_CALL) == POP_TOP;
+    if (PyCFunction_CheckExact(callable))
+        return definition_is_unchecked(((PyCFunctionObject *)callable)->m_ml, keywords);
+    if (Py_IS_TYPE(callable, &PyMethodDescr_Type))
+        return definition_is_unchecked(((PyMethodDescrObject *)callable)->d_method, keywords);
+    return false;
+}
+
+/* Of a thread that was not traced when it was recorded. */
+static bool is_near_limit(const PyThreadState *thread)
+{
+    return thread->recursion_remaining <= NEAR && !count_traces() && !tracer_theirs;
+}
+
+void recursion_limit_at_call(PyFrameObject *f)
+{
+    if (is_near_limit(PyThreadState_Get()))
+        frames_trace_opcodes(f);
+}
+
+int recursion_limit_at_opcode(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    const frame *f = frames_current();
+    if (lent_count)
+        take_back(f);
+    if (!f || !is_near_limit(thread))
+        return 0;
+    PyObject *const *top = f->localsplus + f->stacktop;
+    int opcode = opcode_of(f->prev_instr);
+    if ((opcode == COMPARE_OP && compares_unchecked(f->prev_instr, top)) ||
+        (opcode == CALL && calls_unchecked(f->prev_instr, top)))
+        lend(thread, f);
+    return 1;
+}
+
+void recursion_limit_at_return(void)
+{
+    if (lent_count)
+        take_back(frames_current());
+}
+
+#endif

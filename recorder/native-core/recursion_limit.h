@@ -1,0 +1,22 @@
+/* CPython 3.11 checks the recursion limit in the functions that compare and call, and leaves the check out in the
+ * instructions that it makes for such comparisons and calls once code has run often. Replay traces, so it runs none of
+ * these: in a frame at the limit it would raise RecursionError where the recorded program went on. Here such an instruction
+ * gets the room that it would not have asked for. Later versions do not count C calls together with frames. */
+#ifndef RETROSCOPE_RECURSION_LIMIT_H
+#define RETROSCOPE_RECURSION_LIMIT_H
+
+#include "core.h"
+
+#if PY_VERSION_HEX < 0x030C0000
+
+/* Replay: a frame is entered. */
+void recursion_limit_at_call(PyFrameObject *f);
+
+/* Replay: an opcode event. Whether it was asked for here, so that nobody else should hear of it. */
+int recursion_limit_at_opcode(void);
+
+/* Replay: a frame is left. */
+void recursion_limit_at_return(void);
+
+#endif
+#endif
