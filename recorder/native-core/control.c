@@ -9,6 +9,7 @@
 #include "decode.h"
 #include "frames.h"
 #include "look.h"
+#include "line_numbers.h"
 #include "marked.h"
 #include "message.h"
 #include "observe.h"
@@ -417,7 +418,7 @@ static PyObject *py_begin(PyObject *module, PyObject *args)
         return NULL;
     if (channel >= 0)
         return PyErr_Format(PyExc_RuntimeError, "this process has a controller already");
-    if (running_loops_prepare() < 0 || observe_prepare() < 0 || ticks_start() < 0)
+    if (running_loops_prepare() < 0 || observe_prepare() < 0 || line_numbers_start() < 0 || ticks_start() < 0)
         return NULL;
     look_set_inspector(inspector, module);
     fflush(NULL);

@@ -56,6 +56,7 @@ PROGRAMS = [
     script("hostile_objects"),
     script("identity_sets", same=False),
     script("imports"),
+    script("line_numbers"),
     script("mappings"),
     script("polling"),
     script("randomness", same=False),

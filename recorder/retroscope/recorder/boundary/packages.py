@@ -7,10 +7,10 @@ from retroscope.recorder.boundary.declare import Module
 MODULES: "list[Module]" = []
 
 _NAMES = """
-    aiohttp bcrypt _cffi_backend charset_normalizer contourpy cryptography debugpy frozenlist gevent google greenlet
-    h5py httptools kiwisolver lxml markupsafe matplotlib msgpack multidict numpy orjson pandas PIL propcache psutil
-    psycopg_binary pyarrow pydantic_core regex rpds scipy simplejson sklearn sqlalchemy ujson yaml _yaml yarl zope
-    zstandard
+    aiohttp bcrypt _cffi_backend chardet charset_normalizer contourpy cryptography debugpy frozenlist gevent
+    google greenlet h5py httptools kiwisolver line_profiler lxml markupsafe matplotlib msgpack multidict numpy
+    orjson pandas PIL propcache psutil psycopg_binary pyarrow pycurl pydantic_core pyinstrument regex rpds scipy
+    simplejson sklearn sqlalchemy ujson viztracer yaml _yaml _yappi yarl zope zstandard
 """
 
 LISTED = frozenset(_NAMES.split())
