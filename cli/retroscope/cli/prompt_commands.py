@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from retroscope.cli.prompt import Command, CommandFailed, Quit, Session
+from retroscope.cli.prompt_causes import last_write, why
 from retroscope.cli.prompt_hits import goto_hit, log, split_log, until
 from retroscope.cli.prompt_threads import processes, task, tasks, thread, threads
 from retroscope.cli.redaction import redact
@@ -176,12 +177,6 @@ def _output(session: Session, rest: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def _last_write(session: Session, rest: str) -> None:
-    if not rest:
-        raise CommandFailed("of what? last-write EXPRESSION")
-    session.moved(session.timeline.last_write(rest, session.frame().id))
-
-
 # -- breakpoints
 
 
@@ -335,7 +330,8 @@ COMMANDS = [
     Command(("watch",), "EXPRESSION", "stop when the value changes, in both directions", _watch),
     Command(("delete", "d"), "[N]", "delete breakpoint N, or all", _delete),
     Command(("catch",), "raised | uncaught [off]", "stop at exceptions, in both directions", _catch),
-    Command(("last-write",), "EXPRESSION", "back to the line that last changed the value", _last_write),
+    Command(("last-write",), "EXPRESSION", "back to the line that last changed the value", last_write),
+    Command(("why",), "EXPRESSION", "the same, and what that line read to make it", why),
     Command(("what-if",), "STATEMENT", "what the program would do from here on after this change", _what_if),
     Command(("tick",), "", "where in time this is", _tick),
     Command(("inputs",), "[N]", "what the program got from outside around now", _inputs),

@@ -16,7 +16,7 @@ from retroscope.replay.timeline import FrameId, ReplayError
 
 _HISTORY_LENGTH = 2000
 _OBJECT = re.compile(r"([A-Za-z_][\w.\[\]'\"]*)\.(\w*)$")
-_TAKES_EXPRESSION = ("print", "p", "last-write", "watch")
+_TAKES_EXPRESSION = ("print", "p", "last-write", "why", "watch")
 _TAKES_PLACE = ("break", "b", "until", "log")
 
 

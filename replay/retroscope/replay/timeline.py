@@ -41,6 +41,7 @@ from retroscope.replay.moments import (
 from retroscope.replay.motion import Interrupted, Motion, Search
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Marks, Reason, Stopped, Want
+from retroscope.replay.reads import expressions_read
 from retroscope.replay.recording import Recording
 from retroscope.replay.stops import Stops
 from retroscope.replay.sweeps import Sweep
@@ -299,6 +300,13 @@ class Timeline:
         if printed:
             value = replace(value, text=(printed + ("" if row[2] == "NoneType" else value.text)).removesuffix("\n"))
         return value
+
+    def reads(self, frame: FrameId) -> list[Value]:
+        """What the line at which the frame stands reads, each named as it is written there."""
+        shown = next(each for each in self.stack() if each.id == frame)
+        source = self.source(shown.path)
+        expressions = expressions_read(source, shown.line) if source else []
+        return [replace(self.evaluate(expression, frame), name=expression) for expression in expressions]
 
     def arguments(self, frame: FrameId) -> list[str]:
         """The names of the parameters of a frame's function."""
