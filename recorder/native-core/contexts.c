@@ -15,7 +15,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define DEFAULT_STACK (8u << 20)
+#define LEAST_STACK (8u << 20) /* where the program asked for less, or nothing: a replay may need more than a recording */
 
 typedef struct {
     ucontext_t place;
@@ -118,12 +118,16 @@ static void arrive(context *c)
     free_dead();
 }
 
+/* A thread is over: what does not agree with the recording is to be told while it still has a thread state. */
+static void check_end(void);
+
 static void begin(unsigned low, unsigned high)
 {
     context *c = (context *)((uintptr_t)low | (uintptr_t)high << 32);
     arrive(c);
     count_thread_begins();
     c->main(c->argument);
+    check_end();
     PyThreadState_Clear(c->state);
     PyThreadState *state = c->state;
     c->over = true;
@@ -139,7 +143,7 @@ int context_create(uint32_t number, size_t stack_size, context_main main, void *
     if (!c)
         return -1;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    c->stack_size = (stack_size ? stack_size : DEFAULT_STACK) + page;
+    c->stack_size = (stack_size > LEAST_STACK ? stack_size + stack_size / 4 : LEAST_STACK) + page;
     c->stack = mmap(NULL, c->stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
                     -1, 0);
     if (c->stack == MAP_FAILED || mprotect(c->stack, page, PROT_NONE) < 0) {
@@ -212,13 +216,19 @@ int64_t context_next_preemption(void)
     return next_switch(&number, &count) ? count : -1;
 }
 
-static void switch_to(uint32_t number, bool waits)
+/* The next record is a hand-over to this thread: has the running one come as far as in the recording? */
+static void check_count(uint32_t number)
 {
     record_view record;
-    context *from = contexts[core_thread], *to = find(number);
     if (stream_peek(&record) == 1 && record.digest != (uint32_t)count_so_far())
         replay_diverged("thread %u ran another way than in the recording before it handed over to thread %u (%u places "
                         "counted, %u recorded)", core_thread, number, (uint32_t)count_so_far(), record.digest);
+}
+
+static void switch_to(uint32_t number, bool waits)
+{
+    context *from = contexts[core_thread], *to = find(number);
+    check_count(number);
     stream_take();
     if (from == to)
         return;
@@ -228,7 +238,7 @@ static void switch_to(uint32_t number, bool waits)
     arrive(from);
 }
 
-void context_switch_as_recorded(void)
+static uint32_t next_after_wait(void)
 {
     uint32_t number;
     int64_t count;
@@ -236,7 +246,19 @@ void context_switch_as_recorded(void)
         replay_record_ends();
     if (!next_switch(&number, &count) || count != SWITCH_BLOCKED)
         replay_diverged("thread %u has to wait here, in the recording it did not", core_thread);
-    switch_to(number, true);
+    return number;
+}
+
+static void check_end(void)
+{
+    uint32_t number = next_after_wait();
+    find(number);
+    check_count(number);
+}
+
+void context_switch_as_recorded(void)
+{
+    switch_to(next_after_wait(), true);
 }
 
 void context_preempt(int64_t place)

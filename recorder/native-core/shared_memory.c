@@ -3,6 +3,8 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define SMALL (64u << 10) /* a mapping up to this size is compared after every input: 2 µs */
 #define MOST (256u << 20) /* a larger one is not watched */
@@ -22,11 +24,17 @@ typedef struct mapping {
     char *data;
     size_t size;
     char *picture;           /* recording, once others may write: what the program has seen at most */
+    bool shared;             /* others may write there */
+    bool of_file;            /* what the program writes to this file shows in it: */
+    dev_t device;
+    ino_t file;
+    int64_t offset;          /* in the file */
 } mapping;
 
 static mapping *mappings;
 static int64_t numbers;
 static bool others;          /* may other processes write? */
+static bool files;           /* is there a map of a file? */
 static bool told_shared, told_large;
 static destructor mmap_dealloc;
 
@@ -60,7 +68,7 @@ void shared_memory_begins(void)
 {
     others = true;
     for (mapping *m = mappings; m; m = m->next)
-        if (!m->picture && m->object->data == m->data)
+        if (m->shared && !m->picture && m->object->data == m->data)
             take_picture(m);
 }
 
@@ -164,6 +172,62 @@ void shared_memory_record(bool waited)
     }
 }
 
+/* --- recording: what the program writes to files that it has mapped --------------------------------------- */
+
+/* The call has written `*size` bytes up to `*end` of the file behind the descriptor that is returned; -1: it has not. */
+static int written(const boundary_entry *entry, const boundary_call *call, PyObject *result, int64_t *size, int64_t *end)
+{
+    static const char *const plain[] = {"posix.write", "posix.writev", "posix.sendfile"};
+    static const char *const placed[] = {"posix.pwrite", "posix.pwritev"};
+    const char *name = PyUnicode_AsUTF8(entry->name);
+    bool is_self = strcmp(name, "_io.FileIO.write") == 0, is_placed = false, is_plain = false;
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        is_plain |= strcmp(name, plain[i]) == 0;
+    for (size_t i = 0; i < sizeof placed / sizeof *placed; i++)
+        is_placed |= strcmp(name, placed[i]) == 0;
+    if ((!is_self && !is_plain && !is_placed) || !PyLong_Check(result) || call->nargs < 1 + is_placed * 2)
+        return -1;
+    int fd = PyObject_AsFileDescriptor(is_self ? call->self : call->args[0]);
+    *size = PyLong_AsLongLong(result);
+    *end = is_placed ? PyLong_AsLongLong(call->args[2]) + *size : (int64_t)lseek(fd, 0, SEEK_CUR);
+    if (PyErr_Occurred())
+        PyErr_Clear(); /* no descriptor, no number: not what we look for */
+    return *size > 0 && *end >= *size ? fd : -1;
+}
+
+/* As a MEMORY record says it. */
+static void record_span(mapping *m, size_t start, size_t size)
+{
+    record_writer w;
+    record_begin(&w, 0, KIND_MEMORY, 0, 0);
+    write_bytes(&w, "[\1\0\0\0(\3\0\0\0", 10);
+    write_number(&w, m->number);
+    write_number(&w, (int64_t)start);
+    write_bytes(&w, "b", 1);
+    write_count(&w, (uint32_t)size);
+    write_bytes(&w, m->data + start, size);
+    if (record_end(&w) < 0)
+        PyErr_Clear(); /* out of memory: replay will differ, and say so */
+    if (m->picture)
+        memcpy(m->picture + start, m->data + start, size);
+}
+
+void shared_memory_written(const boundary_entry *entry, const boundary_call *call, PyObject *result)
+{
+    struct stat info;
+    int64_t size, end;
+    int fd = files && result ? written(entry, call, result, &size, &end) : -1;
+    if (fd < 0 || fstat(fd, &info) < 0)
+        return;
+    for (mapping *m = mappings; m; m = m->next) {
+        int64_t from = end - size - m->offset, to = end - m->offset, most = (int64_t)m->size;
+        from = from < 0 ? 0 : from;
+        to = to > most ? most : to;
+        if (m->of_file && m->device == info.st_dev && m->file == info.st_ino && from < to && m->object->data == m->data)
+            record_span(m, (size_t)from, (size_t)(to - from));
+    }
+}
+
 /* --- replay ----------------------------------------------------------------------------------------------- */
 
 static void put(PyObject *span)
@@ -210,11 +274,24 @@ static PyTypeObject *type_of_mmap(PyTypeObject *type)
     return type;
 }
 
+static void note_file(mapping *m, int descriptor, long long offset)
+{
+    struct stat info;
+    m->of_file = descriptor >= 0 && fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode);
+    if (!m->of_file)
+        return;
+    m->device = info.st_dev;
+    m->file = info.st_ino;
+    m->offset = offset;
+    files = true;
+}
+
 static PyObject *share(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *object;
-    int open_to_all;
-    if (!PyArg_ParseTuple(args, "Op", &object, &open_to_all))
+    int shared, open_to_all, descriptor;
+    long long offset;
+    if (!PyArg_ParseTuple(args, "OppiL", &object, &shared, &open_to_all, &descriptor, &offset))
         return NULL;
     mapping *m = PyMem_RawCalloc(1, sizeof *m);
     if (!m)
@@ -230,7 +307,10 @@ static PyObject *share(PyObject *Py_UNUSED(module), PyObject *args)
         mmap_dealloc = type->tp_dealloc;
         type->tp_dealloc = mmap_dies;
     }
-    if (core_mode == MODE_RECORD && (others || open_to_all))
+    m->shared = shared;
+    if (core_mode == MODE_RECORD)
+        note_file(m, descriptor, offset);
+    if (core_mode == MODE_RECORD && shared && (others || open_to_all))
         shared_memory_begins();
     Py_RETURN_NONE;
 }
@@ -249,7 +329,8 @@ static PyObject *keep_private(PyObject *Py_UNUSED(module), PyObject *object)
 static PyMethodDef functions[] = {
     {"unshare_memory", keep_private, METH_O, "unshare_memory(mmap): of zeros, as yet; forks of this process get copies."},
     {"share_memory", share, METH_VARARGS,
-     "share_memory(mmap, open_to_all): others may write there; before the next fork only if it is open to all."},
+     "share_memory(mmap, shared, open_to_all, descriptor, offset): others may write there if it is shared, before the next\n"
+     "fork only if it is open to all; what this process writes to the file behind the descriptor shows there."},
     {0},
 };
 

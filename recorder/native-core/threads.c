@@ -128,6 +128,16 @@ static void run_thread(thread *t)
     clean_up(t);
 }
 
+/* Our own function below the program's is a call of C code, and CPython counts these: `by` gives it back. */
+static void add_recursion(int by)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyThreadState_Get()->c_recursion_remaining += by;
+#else
+    PyThreadState_Get()->recursion_remaining += by;
+#endif
+}
+
 /* Recording: what the new OS thread runs. */
 static PyObject *thread_main(PyObject *capsule, PyObject *Py_UNUSED(none))
 {
@@ -136,7 +146,9 @@ static PyObject *thread_main(PyObject *capsule, PyObject *Py_UNUSED(none))
     turn_enter(t->number);
     turn_take();
     count_thread_begins();
+    add_recursion(1);
     run_thread(t);
+    add_recursion(-1);
     turn_leave();
     Py_RETURN_NONE;
 }
@@ -244,7 +256,7 @@ PyObject *thread_launch(boundary_entry *entry, PyObject *module, thread *t, PyOb
     PyObject *ident;
     if (core_mode == MODE_REPLAY) {
         ident = replayed_ident(entry);
-        if (ident && context_create(t->number, 0, context_thread, t) < 0)
+        if (ident && context_create(t->number, PyThread_get_stacksize(), context_thread, t) < 0)
             Py_CLEAR(ident);
         if (ident)
             context_set_ident(t->number, PyLong_AsUnsignedLong(ident));

@@ -58,6 +58,7 @@ PROGRAMS = [
     script("imports"),
     script("line_numbers"),
     script("mappings"),
+    script("mappings_written"),
     script("polling"),
     script("randomness", same=False),
     script("recursion"),
@@ -72,6 +73,7 @@ PROGRAMS = [
     script("subprocesses"),
     script("tracers", same=False),  # the inside of the import system is not shown
     script("tcl"),
+    script("threads_deep"),
     script("threads_ending", same=False),  # idents
     script("threads_locals", same=False),
     script("threads_race", same=False),

@@ -37,6 +37,20 @@ PACKED = {"z/__main__.py": "import sys\nprint(sys.argv, sys.path[0], __file__)\n
           "z/o.py": "def f():\n    1/0\n"}  # fmt: skip
 FLAGS = "import locale, sys\nprint(sys.flags.utf8_mode, sys.stdout.encoding, sys.stdout.errors, locale.getencoding())\n"
 SIGNALS = "import signal\nprint([signal.getsignal(n) for n in (signal.SIGHUP, signal.SIGTERM, signal.SIGPIPE)])\n"
+NOT_SCOPE = "import sys\nif sys.argv[0].endswith('scope'): raise ImportError(name='sitecustomize')\n"
+"""For sitecustomize: the command is a Python, too, which it would customize."""
+CHILDREN = """
+import os, subprocess, sys
+def run(command, **how):
+    print(subprocess.run(command, capture_output=True, text=True, **how))
+run("echo 'print(1+1)' | $PYTHON -", shell=True, env={**os.environ, "PYTHON": sys.executable})
+run(["sh", "-c", "$0 -c 'import sys; print(sys.argv)' a b | $0 -c 'print(input())'", sys.executable])
+run([sys.executable, "-"], input="print('stdin', __name__)")
+run([sys.executable, "-i", "-c", "print(3)"], input="print(4)\\n")
+run([sys.executable, "-c", "import os; print(os.getsid(0) == os.getpid(), os.nice(0))"],
+    preexec_fn=lambda: (os.setsid(), os.nice(3)))
+print(os.system(f"{sys.executable} -c 'raise SystemExit(5)'"), os.popen(f"{sys.executable} -c 'print(6)'").read())
+"""
 
 CASES = {
     "stdin-closed": Case({"p.py": SAY}, after="<&-; cat out"),
@@ -60,6 +74,12 @@ CASES = {
     "unreadable": Case({"p.py/x": ""}, words=("p.py",)),
     "syntax-error": Case({"p.py": "def f():\n  return\n   1\n"}),
     "byte-order-mark": Case({"p.py": b"\xef\xbb\xbfprint('bom')\n"}),
+    "latin-1": Case({"p.py": b"# -*- coding: latin-1 -*-\nprint(ascii('h\xe9'))\nraise ValueError('\xe9')\n"}),
+    "cp1252": Case({"p.py": b"#!python\n# coding: cp1252\nx = '\x80'\ndef f():\n    assert 0, x + '\x99'\nf()\n"}),
+    "latin-1-module": Case({"p.py": "import m1\nm1.f()", "m1.py": b"# coding: latin-1\ndef f():\n    1/0, '\xe9'\n"}),
+    "utf-8-sig": Case({"p.py": b"# coding: utf-8-sig\nprint('\xc3\xa9')\n1/0\n"}),
+    "not-utf-8": Case({"p.py": b"x = 1\n\nprint('h\xe9')\n"}),
+    "no-such-encoding": Case({"p.py": "# coding: nosuch\nprint(1)\n"}),
     "line-ends": Case({"p.py": b"if 1:\r\n    print('''x\r\ny''')\r\n1/0\r\n"}),
     "compiled": Case({"q.py": "print(__file__)\n1/0"}, words=("q.pyc",),
                      before="{python} -m compileall -bq q.py; rm q.py;"),
@@ -81,6 +101,15 @@ CASES = {
     "warnings": Case({"p.py": "import warnings\nwarnings.warn('w')"}, env={"PYTHONWARNINGS": "error"}),
     "hash-seed": Case({"p.py": "import os, sys\nprint(hash('a'), sys.flags, os.environ['PYTHONHASHSEED'])"},
                       env={"PYTHONHASHSEED": "42"}),
+    "inspect": Case({"p.py": "x = 1\nprint(x)"}, env={"PYTHONINSPECT": "1"}),
+    "inspect-failed": Case({"p.py": "x = 5\n1/0"}, env={"PYTHONINSPECT": "1"}, after="<<< 'print(x + 1)'"),
+    "inspect-set-late": Case({"p.py": "import os\nos.environ['PYTHONINSPECT'] = '1'\nx = 7"}, after="<<< 'print(x)'"),
+    "site-customized": Case({"p.py": "print('program')\nimport sitecustomize\nprint(sitecustomize.X)",
+                             "lib/sitecustomize.py": NOT_SCOPE + "import atexit\nprint('site', __name__)\nX = 1\n"
+                                                     "atexit.register(print, 'exit')"}, env={"PYTHONPATH": "lib"}),
+    "site-customized-badly": Case({"p.py": "print('program')", "lib/sitecustomize.py": NOT_SCOPE + "1/0"},
+                                  env={"PYTHONPATH": "lib"}),
+    "children-of-shells": Case({"p.py": CHILDREN}),
     "hang-up-ignored": Case({"p.py": SIGNALS}, before="trap '' HUP;"),
     "few-descriptors": Case({"p.py": "fs = []\ntry:\n    while 1: fs.append(open('p.py'))\n"
                                      "except OSError: print(len(fs))"},

@@ -6,6 +6,7 @@ Each command but `record` is a module of this package with `add_arguments(parser
 
 from __future__ import annotations
 
+import os
 import sys
 
 from retroscope.cli import messages
@@ -39,7 +40,16 @@ COMMANDS = {
 
 def main(words: list[str] | None = None) -> int:
     """Runs one command; `words` are those after `scope`. Returns the exit status."""
-    words = sys.argv[1:] if words is None else words
+    status = _main(sys.argv[1:] if words is None else words)
+    if words is None and sys.flags.inspect:  # PYTHONINSPECT is meant for the program: our interpreter would take it too
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(status)
+    return status
+
+
+def _main(words: list[str]) -> int:
     command = words[0] if words else ""
     try:
         status = _dispatch(command, words[1:])

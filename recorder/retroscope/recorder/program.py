@@ -57,4 +57,28 @@ def _file(facts: "Facts", source: "Any", namespace: "dict[str, Any]") -> "CodeTy
     if compiled:
         code: CodeType = marshal.loads(memoryview(content)[16:])
         return code
-    return compile(content, path, "exec", dont_inherit=True)
+    try:
+        return compile(content, path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        told = _read_from_file(content, path, error.msg)
+        if told is None:
+            raise
+    raise SyntaxError(told)
+
+
+def _read_from_file(content: bytes, path: str, message: "Any") -> "str | None":
+    """What CPython says of a text that it cannot decode, where it reads it from a file; None: it is another error."""
+    unknown = "unknown encoding: "
+    if type(message) is str and message.startswith(unknown):
+        return "encoding problem: " + message.removeprefix(unknown)
+    if b"coding" in b"".join(content.splitlines(True)[:2]):
+        return None
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return (
+            f"Non-UTF-8 code starting with '\\x{content[error.start]:02x}' in file {path} on line {line}, but no "
+            "encoding declared; see https://peps.python.org/pep-0263/ for details"
+        )
+    return None

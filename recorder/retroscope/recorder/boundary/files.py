@@ -1,6 +1,8 @@
 """Files: the raw layer of `io`. The buffered and text layers above it are deterministic and run in replay.
 
-In replay a FileIO is a real one on the null device, under the recorded descriptor.
+In replay a FileIO is a real one on the null device, under the recorded descriptor. But a Python source in another
+encoding than UTF-8 begins as it did: where CPython shows a line of it in a traceback, C code reads from the descriptor
+which encoding that is.
 """
 
 import _io
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _core: "Core" = None
 _null = -1
+_LONGEST_HEAD = 512  # bytes of two lines that say the encoding
 
 def bind(core: "Core") -> None:
     global _core, _null
@@ -44,11 +47,38 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    return (self.fileno(), self._blksize)
+    name = args[0] if args else None
+    descriptor = self.fileno()
+    if type(name) is str and name.endswith(".py") and self.readable():
+        head = _encoding_lines(descriptor)
+        if head:
+            return (descriptor, self._blksize, head)
+    return (descriptor, self._blksize)
+
+
+def _encoding_lines(descriptor: int) -> bytes:
+    """The first two lines of a source that may be in another encoding than UTF-8, else nothing."""
+    try:
+        lines = posix.pread(descriptor, _LONGEST_HEAD, 0).splitlines(True)[:2]
+    except OSError:
+        return b""  # no regular file
+    head = b"".join(lines)
+    return head if b"coding" in head and head.endswith((b"\n", b"\r")) else b""
+
+
+def _begin_with(head: bytes, descriptor: int) -> None:
+    made = posix.memfd_create("source", posix.MFD_CLOEXEC)
+    posix.write(made, head)
+    posix.lseek(made, 0, 0)
+    posix.dup2(made, descriptor, False)
+    posix.close(made)
+
 
 def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
-    descriptor, block = value
+    descriptor, block, *head = value
     occupy(descriptor)
+    if head and 2 < descriptor < _null:
+        _begin_with(head[0], descriptor)
     given = dict(zip(("file", "mode", "closefd"), args)) | (kwargs or {})
     _io.FileIO.__init__(self, descriptor, given.get("mode", "r"), given.get("closefd", True))
     _core.set_member(self, _io.FileIO.__dict__["_blksize"], block)

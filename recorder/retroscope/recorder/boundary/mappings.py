@@ -1,7 +1,8 @@
 """Memory maps. In replay a map of a file is an anonymous one that holds what the file held when it was mapped.
 
-What other processes write into a shared map later is recorded at the next input (recorder/native-core/shared_memory.h).
-A map that can only be read is taken as it was: who writes to the file itself is not seen.
+What other processes write into a shared map later is recorded at the next input, what the program itself writes to the
+file at once (recorder/native-core/shared_memory.h). Not seen are other processes that write to the file, or to a map
+of it where this one can only be read or is private, and what one map of a file shows of another.
 """
 
 import posix
@@ -78,9 +79,10 @@ def _is_open_to_all(descriptor: int) -> bool:
 
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """None: no file. The file's own position stays: pieces are sought on another description of it."""
-    mapped = _given(args, kwargs, 0, "fileno", -1)
-    if _is_shared(args, kwargs):
-        _core.share_memory(result, mapped != -1 and _is_open_to_all(mapped))
+    mapped, shared = _given(args, kwargs, 0, "fileno", -1), _is_shared(args, kwargs)
+    if shared or mapped != -1:
+        open_to_all = mapped != -1 and shared and _is_open_to_all(mapped)
+        _core.share_memory(result, shared, open_to_all, mapped, _offset(args, kwargs))
     if mapped == -1:
         return None
     try:
@@ -101,8 +103,8 @@ def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
         _core.unshare_memory(made)
     else:
         made = _of_file(value, self, args, kwargs)
-    if _is_shared(args, kwargs):
-        _core.share_memory(made, False)
+    if value is not None or _is_shared(args, kwargs):
+        _core.share_memory(made, _is_shared(args, kwargs), False, -1, 0)
     return made
 
 
