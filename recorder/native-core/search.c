@@ -51,7 +51,7 @@ size_t search_found(search_match out[SEARCH_KEPT + 1], uint64_t *all)
 
 /* --- the breakpoints -------------------------------------------------------------------------------------- */
 
-enum { KIND_LINE, KIND_FUNCTION };
+enum { KIND_LINE, KIND_FUNCTION, KIND_RAISE };
 
 #define BREAKPOINTS 4096
 #define TEXT_BYTES (1 << 18)
@@ -65,7 +65,7 @@ static breakpoint breakpoints[BREAKPOINTS];
 static uint32_t breakpoint_count;
 static char breakpoint_text[TEXT_BYTES];
 static uint64_t lines[65536 / 64];  /* bit (line & 0xFFFF) set: some breakpoint may be on such a line */
-static bool any_line, any_function;
+static bool any_line, any_function, any_raise;
 
 static uint32_t take_u32(const char **p)
 {
@@ -85,7 +85,7 @@ static bool read_breakpoint(const char **p, const char *end, breakpoint *b)
     b->line = take_u32(p);
     b->size = take_u32(p);
     b->text = *p;
-    if ((size_t)(end - *p) < b->size || b->kind > KIND_FUNCTION)
+    if ((size_t)(end - *p) < b->size || b->kind > KIND_RAISE)
         return false;
     *p += b->size;
     return true;
@@ -115,7 +115,7 @@ bool search_set_breakpoints(const char *body, size_t size)
     if (!check_breakpoints(p, end, n))
         return false;
     memset(lines, 0, sizeof lines);
-    any_function = any_line = false;
+    any_function = any_line = any_raise = false;
     memset(entered, 0, sizeof entered);
     breakpoint_count = n;
     char *text = breakpoint_text;
@@ -128,8 +128,10 @@ bool search_set_breakpoints(const char *body, size_t size)
         if (b->kind == KIND_LINE) {
             lines[(b->line & 0xFFFF) / 64] |= (uint64_t)1 << (b->line & 63);
             any_line = true;
-        } else {
+        } else if (b->kind == KIND_FUNCTION) {
             any_function = true;
+        } else {
+            any_raise = true;
         }
     }
     return true;
@@ -179,8 +181,8 @@ static bool is_first_line(const frame *f)
 
 static bool is_hit(const breakpoint *b, PyCodeObject *code, uint32_t line, bool entering)
 {
-    if (b->kind == KIND_FUNCTION)
-        return entering && names_function(b, code);
+    if (b->kind != KIND_LINE)
+        return b->kind == KIND_FUNCTION && entering && names_function(b, code);
     return b->line == line && message_str_is(code->co_filename, b->text, b->size);
 }
 
@@ -274,8 +276,34 @@ bool search_line(PyCodeObject *code, int line)
     return any && search_current.action == ACTION_STOP;
 }
 
-bool search_raise(const frame *f)
+/* Whether a type, without its module, or one of its bases is called so. */
+static bool is_called(PyTypeObject *type, const breakpoint *b)
 {
+    PyObject *mro = type->tp_mro;
+    for (Py_ssize_t i = 0; mro && i < PyTuple_GET_SIZE(mro); i++) {
+        const char *name = ((PyTypeObject *)PyTuple_GET_ITEM(mro, i))->tp_name, *dot = strrchr(name, '.');
+        name = dot ? dot + 1 : name;
+        if (strlen(name) == b->size && memcmp(name, b->text, b->size) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Where types are named, an exception that is of none of them does not count. */
+static bool is_sought(PyObject *exception, uint32_t *id)
+{
+    *id = 0;
+    for (uint32_t i = 0; any_raise && i < breakpoint_count; i++) {
+        *id = breakpoints[i].id;
+        if (breakpoints[i].kind == KIND_RAISE && is_called(Py_TYPE(exception), &breakpoints[i]))
+            return true;
+    }
+    return !any_raise;
+}
+
+bool search_raise(const frame *f, PyObject *exception)
+{
+    uint32_t id;
     uint32_t want = search_current.want;
     if (!(want & WANT_RAISE))
         return false;
@@ -283,6 +311,8 @@ bool search_raise(const frame *f)
         return false;
     if (want & WANT_VISIBLE && !code_is_visible(frames_code(f)))
         return false;
-    add_match(WANT_RAISE, 0, f);
+    if (!is_sought(exception, &id))
+        return false;
+    add_match(WANT_RAISE, id, f);
     return search_current.action == ACTION_STOP;
 }

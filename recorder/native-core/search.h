@@ -58,8 +58,8 @@ bool search_every_line(void);
 /* The line event ticks_now, at the running frame: true to stop here. */
 bool search_line(PyCodeObject *code, int line);
 
-/* The line ticks_now raised an exception in frame `f`: true to stop here. */
-bool search_raise(const frame *f);
+/* The line ticks_now raised this exception in frame `f`: true to stop here. */
+bool search_raise(const frame *f, PyObject *exception);
 
 /* `f` was entered for the first time; its first line event is to come. */
 void search_enter(const frame *f);

@@ -73,7 +73,7 @@ static void exception_event(PyObject *exception, PyObject *traceback)
     }
     if (observing)
         observe_raise(f, exception);
-    if (search_raise(f)) {
+    if (search_raise(f, exception)) {
         raising = exception;
         control_stop_here(STOP_MATCH);
         raising = NULL;

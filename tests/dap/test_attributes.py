@@ -7,7 +7,16 @@ import re
 from typing import Any
 
 import pytest
-from retroscope.dap_adapter import breakpoints, console, inspection, lifecycle, motion, sources
+from retroscope.dap_adapter import (
+    breakpoints,
+    console,
+    data_breakpoints,
+    goto,
+    inspection,
+    lifecycle,
+    motion,
+    sources,
+)
 from retroscope.dap_adapter.configuration import ATTACH_ATTRIBUTES, LAUNCH_ATTRIBUTES, StopAt, read_attach, read_launch
 
 from tests.dap.client import ROOT
@@ -98,6 +107,8 @@ def test_every_request_is_documented() -> None:
         (breakpoints, "Breakpoints"),
         (inspection, "Inspection"),
         (sources, "Sources"),
+        (data_breakpoints, "DataBreakpoints"),
+        (goto, "Goto"),
     ]:
         family = getattr(module, kind).__new__(getattr(module, kind))
         served |= set(family.requests())

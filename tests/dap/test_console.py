@@ -165,7 +165,7 @@ def test_commands_are_for_the_console_only(entered: Client, context: str) -> Non
     ("line", "sentence"),
     [
         (".sideways", "there is no command 'sideways'; .help lists them"),
-        (".goto", "goto: TICK, input N, entry, end, failure"),
+        (".goto", "goto: TICK, input N, output N, hit N FUNCTION"),
         (".goto nowhere", "goto: TICK"),
         (".rs 5", "reverse-step: one line back, into calls"),
     ],

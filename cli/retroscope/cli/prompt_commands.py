@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from retroscope.cli.prompt import Command, CommandFailed, Quit, Session
 from retroscope.cli.prompt_causes import last_write, why
-from retroscope.cli.prompt_hits import goto_hit, log, split_log, until
+from retroscope.cli.prompt_hits import goto_hit, goto_raise, log, split_log, type_names, until
 from retroscope.cli.prompt_threads import processes, task, tasks, thread, threads
 from retroscope.cli.redaction import redact
 from retroscope.replay.timeline import Breakpoint, InputId, Moment, Tick, Value
 
 _AROUND = 5
 _INPUTS_SHOWN = 10
-_DESTINATIONS = "input N, output N, hit N PLACE, end, failure"
+_DESTINATIONS = "input N, output N, hit N PLACE, raise N [TYPE], end, failure"
 
 
 def _number(text: str, what: str) -> int:
@@ -57,8 +57,9 @@ def _goto(session: Session, rest: str) -> None:
     elif word == "output":
         session.moved(timeline.goto_output(_number(number, "the number of a line of output")))
     elif word == "hit":
-        count, _, place = number.strip().partition(" ")
-        goto_hit(session, _number(count, "a number of hits"), _condition_at(session, place.strip()))
+        goto_hit(session, number.strip(), _condition_at)
+    elif word == "raise":
+        goto_raise(session, number)
     elif word:
         session.moved(timeline.goto(Tick(_number(word, "a tick; also: " + _DESTINATIONS))))
     else:
@@ -184,9 +185,9 @@ def _break(session: Session, rest: str) -> None:
     if not rest:
         _list_breakpoints(session)
         return
-    place, condition = _split_condition(rest)
+    place, condition, hits = _split_condition(rest)
     breakpoint_ = _parse_place(session, place)
-    breakpoint_ = replace(breakpoint_, id=session.next_breakpoint, condition=condition)
+    breakpoint_ = replace(breakpoint_, id=session.next_breakpoint, condition=condition, hits=hits)
     session.breakpoints.append(breakpoint_)
     complaint = session.set_breakpoints().get(breakpoint_.id)
     if complaint:
@@ -211,12 +212,16 @@ def _condition_at(session: Session, rest: str) -> Breakpoint:
     """A place with its condition, as `break` takes it, but for one motion only."""
     if not rest:
         raise CommandFailed("which place? FILE:LINE, a line of this file, or a function")
-    place, condition = _split_condition(rest)
-    return replace(_parse_place(session, place), condition=condition)
+    place, condition, hits = _split_condition(rest)
+    return replace(_parse_place(session, place), condition=condition, hits=hits)
 
 
 def _until(session: Session, rest: str) -> None:
     until(session, _condition_at(session, rest))
+
+
+def _reverse_until(session: Session, rest: str) -> None:
+    session.moved(session.timeline.goto_line(_condition_at(session, rest), back=True))
 
 
 def _log(session: Session, rest: str) -> None:
@@ -224,13 +229,15 @@ def _log(session: Session, rest: str) -> None:
     log(session, _parse_place(session, place), expression)
 
 
-def _split_condition(rest: str) -> tuple[str, str | None]:
+def _split_condition(rest: str) -> tuple[str, str | None, str | None]:
+    """(place, condition, which hits)."""
+    rest, _, hits = rest.rpartition(", hit ") if ", hit " in rest else (rest, "", "")
     match = re.match(r"(\S+)\s+if\s+(.*)", rest, re.DOTALL)
     if match:
-        return match[1], match[2].strip()
+        return match[1], match[2].strip(), hits.strip() or None
     if " " in rest:
         raise CommandFailed(f"{rest!r} is no place; break FILE:LINE [if CONDITION], or break FUNCTION [if CONDITION]")
-    return rest, None
+    return rest, None, hits.strip() or None
 
 
 def _parse_place(session: Session, place: str) -> Breakpoint:
@@ -244,7 +251,7 @@ def _parse_place(session: Session, place: str) -> Breakpoint:
 
 def _place(session: Session, each: Breakpoint) -> str:
     where = each.function or f"{session.renderer.path(each.path or '')}:{each.line}"
-    return where + (f" if {each.condition}" if each.condition else "")
+    return where + (f" if {each.condition}" if each.condition else "") + (f", hit {each.hits}" if each.hits else "")
 
 
 def _list_breakpoints(session: Session) -> None:
@@ -272,12 +279,18 @@ def _catch(session: Session, rest: str) -> None:
     timeline = session.timeline
     if words == ["off"]:
         timeline.break_on_raised = timeline.break_on_uncaught = False
-    elif words and words[0] in ("raised", "uncaught") and words[1:] in ([], ["off"]):
-        setattr(timeline, f"break_on_{words[0]}", len(words) == 1)
+    elif words and words[0] in ("raised", "uncaught"):
+        off = words[1:] == ["off"]
+        setattr(timeline, f"{words[0]}_types", () if off else type_names(words[1:]))
+        setattr(timeline, f"break_on_{words[0]}", not off)
     elif words:
-        raise CommandFailed("catch raised, catch uncaught, either with `off`, or catch off")
-    stops = [word for word in ("raised", "uncaught") if getattr(timeline, f"break_on_{word}")]
+        raise CommandFailed("catch raised, catch uncaught, either with names of types or `off`, or catch off")
+    stops = [_caught(session, word) for word in ("raised", "uncaught") if getattr(timeline, f"break_on_{word}")]
     session.say("exceptions that stop: " + (", ".join(stops) or "none"))
+
+
+def _caught(session: Session, word: str) -> str:
+    return " ".join([word, *getattr(session.timeline, f"{word}_types")])
 
 
 # -- the rest
@@ -324,12 +337,13 @@ COMMANDS = [
     Command(("reverse-finish", "rf"), "", "back to the call of this function", _motion("reverse_finish"), True),
     Command(("reverse-continue", "rc"), "", "back to a breakpoint or exception", _motion("reverse_run"), True),
     Command(("until",), "PLACE [if COND]", "on to a line or function, past all breakpoints", _until),
-    Command(("goto",), "TICK | input N | output N | hit N PLACE | end | failure", "to any moment", _goto),
-    Command(("log",), "PLACE EXPRESSION", "the value at every hit of a line or function, without moving", _log),
-    Command(("break", "b"), "[FILE:LINE | FUNCTION] [if COND]", "set a breakpoint, or list them", _break),
+    Command(("reverse-until",), "PLACE [if COND]", "back to a line or function, past all breakpoints", _reverse_until),
+    Command(("goto",), "TICK | input N | output N | hit N PLACE | raise N | end | …", "to any moment", _goto),
+    Command(("log",), "PLACE EXPRESSION | 'text {expr}'", "the value at every hit, without moving", _log),
+    Command(("break", "b"), "[FILE:LINE | FUNCTION] [if COND] [, hit N]", "set a breakpoint, or list them", _break),
     Command(("watch",), "EXPRESSION", "stop when the value changes, in both directions", _watch),
     Command(("delete", "d"), "[N]", "delete breakpoint N, or all", _delete),
-    Command(("catch",), "raised | uncaught [off]", "stop at exceptions, in both directions", _catch),
+    Command(("catch",), "raised | uncaught [TYPE… | off]", "stop at exceptions, in both directions", _catch),
     Command(("last-write",), "EXPRESSION", "back to the line that last changed the value", last_write),
     Command(("why",), "EXPRESSION", "the same, and what that line read to make it", why),
     Command(("what-if",), "STATEMENT", "what the program would do from here on after this change", _what_if),

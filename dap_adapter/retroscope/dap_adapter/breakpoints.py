@@ -19,12 +19,16 @@ EXCEPTION_FILTERS = (
         "label": "Raised Exceptions",
         "description": "Stop wherever an exception is raised, whether or not it is caught later",
         "default": False,
+        "supportsCondition": True,
+        "conditionDescription": "Names of exception types, as in: OSError, KeyError",
     },
     {
         "filter": UNCAUGHT,
         "label": "Uncaught Exceptions",
         "description": "Stop where the exception that ended the program was raised",
         "default": True,
+        "supportsCondition": True,
+        "conditionDescription": "Names of exception types, as in: OSError, KeyError",
     },
 )
 
@@ -38,6 +42,8 @@ class Breakpoints:
         self._next = 1
         self._by_path: dict[str, list[Breakpoint]] = {}
         self._functions: list[Breakpoint] = []
+        self.data_ids: frozenset[int] = frozenset()
+        """The numbers of the data breakpoints, which are set elsewhere."""
 
     def requests(self) -> Mapping[str, Handler]:
         return {
@@ -59,10 +65,12 @@ class Breakpoints:
             wanted = [{"line": line} for line in arguments.get("lines") or []]  # the older form
         lines = [
             Breakpoint(
-                id=self._number(),
+                id=self.number(),
                 path=path,
                 line=self._session.line_from_client(integer(one, "line")),
-                condition=text(one, "condition", "").strip() or None,
+                condition=_some(one, "condition"),
+                hits=_some(one, "hitCondition"),
+                message=_some(one, "logMessage"),
             )
             for one in wanted
         ]
@@ -77,9 +85,10 @@ class Breakpoints:
     def _set_functions(self, arguments: Arguments) -> Body:
         self._functions = [
             Breakpoint(
-                id=self._number(),
+                id=self.number(),
                 function=text(one, "name"),
-                condition=text(one, "condition", "").strip() or None,
+                condition=_some(one, "condition"),
+                hits=_some(one, "hitCondition"),
             )
             for one in objects(arguments, "breakpoints")
         ]
@@ -87,20 +96,17 @@ class Breakpoints:
         return {"breakpoints": [self._described(one, statuses) for one in self._functions]}
 
     def _set_exceptions(self, arguments: Arguments) -> Body:
-        filters = strings(arguments, "filters")
+        asked = [(name, "") for name in strings(arguments, "filters")]
+        asked += [(text(one, "filterId"), text(one, "condition", "")) for one in objects(arguments, "filterOptions")]
         timeline = self._session.timeline
-        timeline.break_on_raised = RAISED in filters
-        timeline.break_on_uncaught = UNCAUGHT in filters
-        return {
-            "breakpoints": [
-                {"verified": True}
-                if name in (RAISED, UNCAUGHT)
-                else {"verified": False, "message": f"retroscope has no exception filter '{name}'"}
-                for name in filters
-            ]
-        }
+        answers = [_read_filter(name, condition) for name, condition in asked]
+        wanted = {each[0]: each[1] for each in answers if isinstance(each, tuple)}
+        timeline.break_on_raised, timeline.break_on_uncaught = RAISED in wanted, UNCAUGHT in wanted
+        timeline.raised_types, timeline.uncaught_types = wanted.get(RAISED, ()), wanted.get(UNCAUGHT, ())
+        return {"breakpoints": [{"verified": True} if isinstance(each, tuple) else each for each in answers]}
 
-    def _number(self) -> int:
+    def number(self) -> int:
+        """One that no breakpoint of the session had."""
         number = self._next
         self._next += 1
         return number
@@ -118,3 +124,18 @@ class Breakpoints:
         if line is not None:
             body["line"] = self._session.line_to_client(line)
         return body
+
+
+def _some(one: Arguments, name: str) -> str | None:
+    return text(one, name, "").strip() or None
+
+
+def _read_filter(name: str, condition: str) -> tuple[str, tuple[str, ...]] | dict[str, Any]:
+    """(the filter, names of types without their modules), or the answer that says what is wrong."""
+    if name not in (RAISED, UNCAUGHT):
+        return {"verified": False, "message": f"retroscope has no exception filter '{name}'"}
+    types = tuple(word.rpartition(".")[2] for word in condition.replace(",", " ").split())
+    wrong = next((word for word in types if not word.isidentifier()), None)
+    if wrong is not None:
+        return {"verified": False, "message": f"'{wrong}' is no name of an exception type"}
+    return name, types

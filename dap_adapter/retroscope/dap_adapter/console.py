@@ -18,9 +18,15 @@ from retroscope.dap_adapter.inspection import Inspection, bottom_line
 from retroscope.dap_adapter.motion import Journey, Motion, to_entry
 from retroscope.dap_adapter.session import Session
 from retroscope.dap_adapter.stops import position
-from retroscope.replay.moments import FrameId, InputId, StopReason, Tick
+from retroscope.replay.moments import Breakpoint, FrameId, InputId, StopReason, Tick
 
 WORD = re.compile(r"([A-Za-z]\w*(?:-\w+)*)(?:\s+(.*))?", re.DOTALL)
+
+
+DESTINATION = (
+    r"[0-9][0-9_,]*|end|entry|failure|(input|output)\s+[0-9][0-9_,]*"
+    r"|raise\s+[0-9]+(\s+[A-Za-z_][\w.]*)?|hit\s+[0-9]+\s+\S+"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ COMMANDS = (
     Command(("reverse-next", "rn"), None, "one line back, over calls"),
     Command(("reverse-finish", "rf"), None, "back to where this function was called"),
     Command(("reverse-continue", "rc"), None, "back to the last breakpoint"),
-    Command(("goto",), r"[0-9][0-9_,]*|end|entry|failure|input\s+[0-9][0-9_,]*", "TICK, input N, entry, end, failure"),
+    Command(("goto",), DESTINATION, "TICK, input N, output N, hit N FUNCTION, raise N [TYPE], entry, end, failure"),
     Command(("tick",), None, "where in the recording one stands"),
     Command(("where", "w"), None, "the stack"),
     Command(("threads",), None, "the threads alive"),
@@ -155,15 +161,33 @@ class Console:
 
 
 def goto(argument: str) -> Journey:
-    """The motion to a tick, an input, the end or the failure."""
+    """The motion to a tick, an input, a line of output, a hit, a raise, the end or the failure."""
     if argument == "end":
         return lambda timeline: timeline.goto_end()
     if argument == "failure":
         return lambda timeline: timeline.goto_failure()
+    word, _, rest = argument.partition(" ")
+    if word == "raise":
+        count, _, kind = rest.strip().partition(" ")
+        types = (kind.strip().rpartition(".")[2],) if kind.strip() else ()
+        return lambda timeline: timeline.goto_raise(int(count), types)
+    if word == "hit":
+        count, _, place = rest.strip().partition(" ")
+        return lambda timeline: timeline.goto_hit(_place(place.strip()), int(count))
     number = int(re.sub(r"[^0-9]", "", argument))
     if argument.startswith("input"):
         return lambda timeline: timeline.goto_input(InputId(number))
+    if word == "output":
+        return lambda timeline: timeline.goto_output(number)
     return lambda timeline: timeline.goto(Tick(number))
+
+
+def _place(text: str) -> Breakpoint:
+    """`FILE:LINE` or a function."""
+    path, colon, line = text.rpartition(":")
+    if colon and line.isdigit():
+        return Breakpoint(0, path=path, line=int(line))
+    return Breakpoint(0, function=text)
 
 
 def help_text() -> str:

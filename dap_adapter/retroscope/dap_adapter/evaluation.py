@@ -61,7 +61,7 @@ class Evaluation:
         value = self._session.timeline.evaluate(expression.strip(), frame)
         if value.failed:
             raise RequestFailed(value.text)
-        return {"result": value.text, **self._inspection.value(value)}
+        return {"result": value.text, **self._inspection.value(value, frame)}
 
 
 def _cannot_be_set(name: str, value: str) -> RequestFailed:

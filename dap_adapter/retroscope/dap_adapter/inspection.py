@@ -24,6 +24,8 @@ class Expandable:
     reference: Reference
     named: int = 0
     indexed: int = 0
+    frame: FrameId | None = None
+    """The frame in which the expressions of its children mean something; None: the innermost."""
 
 
 class Inspection:
@@ -34,6 +36,8 @@ class Inspection:
         self._sources = sources
         self._frames: Handles[FrameId] = Handles("frame")
         self._expandables: Handles[Expandable] = Handles("variable")
+        self._expressions: dict[tuple[int, str], str] = {}
+        """By the number of the parent and the name of the child: what has been shown of this moment."""
         self.moment: Moment | None = None
         """Where the last motion ended, with the reason that was told to the client."""
 
@@ -50,6 +54,7 @@ class Inspection:
         """The moment is being left."""
         self._frames.forget()
         self._expandables.forget()
+        self._expressions.clear()
         self.moment = None
 
     def frame(self, arguments: Arguments) -> FrameId | None:
@@ -57,14 +62,20 @@ class Inspection:
         number = integer(arguments, "frameId", 0)
         return self._frames[number] if number else None
 
-    def value(self, value: Value) -> dict[str, Any]:
+    def expression_of(self, number: int, name: str) -> tuple[str | None, FrameId | None]:
+        """The expression of a child that was shown, and the frame where it means something."""
+        parent = self._expandables[number]
+        of_scope = name if not parent.named + parent.indexed and name.isidentifier() else None
+        return self._expressions.get((number, name), of_scope), parent.frame
+
+    def value(self, value: Value, frame: FrameId | None = None) -> dict[str, Any]:
         """What the protocol's `Variable` and the body of `evaluate` have in common."""
         body: dict[str, Any] = {"variablesReference": 0}
         if value.kind:
             body["type"] = value.kind
         if value.reference:
             body["variablesReference"] = self._expandables.number(
-                Expandable(value.reference, value.named, value.indexed)
+                Expandable(value.reference, value.named, value.indexed, frame)
             )
         if value.named:
             body["namedVariables"] = value.named
@@ -113,7 +124,7 @@ class Inspection:
             "scopes": [
                 {
                     "name": scope.name,
-                    "variablesReference": self._expandables.number(Expandable(scope.reference)),
+                    "variablesReference": self._expandables.number(Expandable(scope.reference, frame=frame)),
                     "expensive": scope.name == "Globals",
                     **({"presentationHint": "locals"} if scope.name == "Locals" else {}),
                 }
@@ -127,14 +138,16 @@ class Inspection:
         if count == 0:
             return {"variables": []}
         children = self._session.timeline.expand(parent.reference, start, count)
-        variables = [self._variable(child) for child in children]
+        variables = [self._variable(child, parent.frame) for child in children]
+        number = integer(arguments, "variablesReference")
+        self._expressions.update({(number, child.name): child.expression for child in children if child.expression})
         left_out = parent.named + parent.indexed - UNPAGED_LIMIT
         if not integer(arguments, "count", 0) and left_out > 0:
             variables.append({"name": "…", "value": f"and {left_out} more", "variablesReference": 0})
         return {"variables": variables}
 
-    def _variable(self, value: Value) -> dict[str, Any]:
-        body = {"name": value.name, "value": value.text, **self.value(value)}
+    def _variable(self, value: Value, frame: FrameId | None) -> dict[str, Any]:
+        body = {"name": value.name, "value": value.text, **self.value(value, frame)}
         if value.expression:
             body["evaluateName"] = value.expression
         if value.failed:

@@ -20,8 +20,9 @@ from retroscope.dap_adapter.motion import Motion, to_entry
 from retroscope.dap_adapter.output import RecordedOutput
 from retroscope.dap_adapter.recording import RecordCommand, Recording, new_trace_path, run_command
 from retroscope.dap_adapter.session import Body, Handler, Reply, Request, Session, UrgentHandler
+from retroscope.dap_adapter.sources import Sources
 from retroscope.replay.api import TimelineApi
-from retroscope.replay.moments import Diverged, Moment, ReplayError
+from retroscope.replay.moments import Breakpoint, Diverged, Moment, ReplayError, Tick
 from retroscope.trace import TraceError
 
 OpenTimeline = Callable[[Path, int], TimelineApi]
@@ -32,7 +33,12 @@ CAPABILITIES = {
     "supportsConfigurationDoneRequest": True,
     "supportsStepBack": True,
     "supportsConditionalBreakpoints": True,
+    "supportsHitConditionalBreakpoints": True,
+    "supportsLogPoints": True,
     "supportsFunctionBreakpoints": True,
+    "supportsDataBreakpoints": True,
+    "supportsGotoTargetsRequest": True,
+    "supportsExceptionFilterOptions": True,
     "exceptionBreakpointFilters": list(EXCEPTION_FILTERS),
     "supportsExceptionInfoRequest": True,
     "supportsEvaluateForHovers": True,
@@ -52,12 +58,14 @@ class Lifecycle:
         session: Session,
         motion: Motion,
         output: RecordedOutput,
+        sources: Sources,
         open_timeline: OpenTimeline,
         record_command: RecordCommand,
     ) -> None:
         self._session = session
         self._motion = motion
         self._output = output
+        self._sources = sources
         self._open_timeline = open_timeline
         self._record_command = record_command
         self._first_stop: Callable[[], None] | None = None
@@ -142,6 +150,7 @@ class Lifecycle:
         except OSError as error:
             raise RequestFailed(f"{trace} cannot be opened: {error.strerror or error}", show_user=True) from None
         timeline.visible_only = view.just_my_code
+        timeline.on_message = self._say_message
         self._session.open(timeline)
         self._first_stop = lambda: self._stop_first(view.stop_at)
         self._session.channel.event("initialized")
@@ -191,6 +200,14 @@ class Lifecycle:
     def _disconnect(self, _arguments: Arguments) -> Reply:
         self._session.over = True
         return Reply()
+
+    def _say_message(self, each: Breakpoint, tick: Tick, said: str) -> None:
+        """A log point was passed: its text, with the place, and the tick where the protocol has room for more."""
+        body: dict[str, Any] = {"category": "console", "output": said + "\n", "data": {"tick": int(tick)}}
+        if each.path is not None and each.line is not None:
+            body["source"] = self._sources.describe(each.path)
+            body["line"] = self._session.line_to_client(each.line)
+        self._session.channel.event("output", body)
 
     def _show(self, category: str, text: str) -> None:
         self._session.channel.event("output", {"category": category, "output": text})

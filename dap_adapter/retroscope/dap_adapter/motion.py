@@ -102,7 +102,8 @@ class Motion:
 
     def tell(self, moment: Moment) -> None:
         """Sends the `stopped` event of a moment."""
-        body = stopped_body(self._session.timeline, moment, self._breakpoints.function_ids())
+        functions, data = self._breakpoints.function_ids(), self._breakpoints.data_ids
+        body = stopped_body(self._session.timeline, moment, functions, data)
         self._session.channel.event("stopped", body)
 
     def announce(self) -> None:

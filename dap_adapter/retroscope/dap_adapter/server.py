@@ -11,7 +11,9 @@ from retroscope.dap_adapter.breakpoints import Breakpoints
 from retroscope.dap_adapter.channel import Channel, MessageLog
 from retroscope.dap_adapter.completion import Completion
 from retroscope.dap_adapter.console import Console
+from retroscope.dap_adapter.data_breakpoints import DataBreakpoints
 from retroscope.dap_adapter.evaluation import Evaluation
+from retroscope.dap_adapter.goto import Goto
 from retroscope.dap_adapter.inspection import Inspection
 from retroscope.dap_adapter.lifecycle import Lifecycle, OpenTimeline
 from retroscope.dap_adapter.motion import Motion
@@ -72,10 +74,12 @@ class Server:
         output = RecordedOutput(session)
         motion = Motion(session, breakpoints, inspection, output)
         console = Console(session, motion, inspection)
-        lifecycle = Lifecycle(session, motion, output, self._open_timeline, self._record_command)
+        lifecycle = Lifecycle(session, motion, output, sources, self._open_timeline, self._record_command)
         for family in (sources, breakpoints, inspection, Evaluation(session, inspection, console)):
             session.add(family)
         session.add(Completion(session, inspection))
+        session.add(DataBreakpoints(session, breakpoints, inspection))
+        session.add(Goto(session, sources, motion))
         session.add(motion, motion.urgent())
         session.add(lifecycle, lifecycle.urgent())
         session.run()

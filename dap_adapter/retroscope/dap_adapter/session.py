@@ -29,7 +29,15 @@ Request = dict[str, Any]
 
 
 SERVED_DURING_MOTION = frozenset(
-    {"setBreakpoints", "setFunctionBreakpoints", "setExceptionBreakpoints", "threads", "source", "loadedSources"}
+    {
+        "setBreakpoints",
+        "setFunctionBreakpoints",
+        "setExceptionBreakpoints",
+        "setDataBreakpoints",
+        "threads",
+        "source",
+        "loadedSources",
+    }
 )
 """Requests a client may send while the program runs, and whose answer it needs before it stops again."""
 

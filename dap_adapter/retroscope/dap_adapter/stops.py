@@ -29,7 +29,10 @@ PREFIXES = {  # only what the reason does not say: there is little room where cl
 }
 
 
-def stopped_body(timeline: TimelineApi, moment: Moment, function_breakpoints: frozenset[int]) -> dict[str, Any]:
+def stopped_body(
+    timeline: TimelineApi, moment: Moment, functions: frozenset[int], data: frozenset[int]
+) -> dict[str, Any]:
+    """`functions` and `data` are the numbers of the breakpoints of these kinds."""
     body: dict[str, Any] = {
         "reason": REASONS[moment.reason],
         "description": description(moment, timeline.last_tick),
@@ -38,8 +41,9 @@ def stopped_body(timeline: TimelineApi, moment: Moment, function_breakpoints: fr
     }
     if moment.breakpoints:
         body["hitBreakpointIds"] = list(moment.breakpoints)
-        if function_breakpoints.issuperset(moment.breakpoints):
-            body["reason"] = "function breakpoint"
+        for numbers, reason in ((functions, "function breakpoint"), (data, "data breakpoint")):
+            if numbers.issuperset(moment.breakpoints):
+                body["reason"] = reason
     spoken = moment.exception or moment.text
     if spoken:
         body["text"] = spoken

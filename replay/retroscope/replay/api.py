@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -24,6 +24,7 @@ from retroscope.replay.moments import (
     Value,
     WhatIf,
 )
+from retroscope.replay.watches import Watchable
 
 
 class TimelineApi(Protocol):
@@ -38,6 +39,11 @@ class TimelineApi(Protocol):
     """Whether step, next and finish (and their reverses) stop only in the user's own code. Default True."""
     break_on_raised: bool
     break_on_uncaught: bool
+    raised_types: tuple[str, ...]
+    """With `break_on_raised`: the names of the exception types that stop, without their modules; none: all."""
+    uncaught_types: tuple[str, ...]
+    on_message: Callable[[Breakpoint, Tick, str], None]
+    """Called with what breakpoints with a message say, where a motion passes them."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -62,6 +68,13 @@ class TimelineApi(Protocol):
     def interrupt(self) -> None: ...  # from another thread: the motion under way ends with INTERRUPTED
 
     def set_breakpoints(self, breakpoints: Sequence[Breakpoint]) -> list[BreakpointStatus]: ...
+    def goto_output(self, line: int) -> Moment: ...
+    def goto_raise(self, number: int, types: Sequence[str] = ()) -> Moment: ...
+    def goto_hit(self, place: Breakpoint, number: int) -> Moment: ...
+    def goto_line(self, place: Breakpoint, back: bool = False) -> Moment: ...
+    def hits(self, place: Breakpoint, from_now: bool = False) -> Iterator[Moment]: ...
+    def watchable(self, expression: str, frame: FrameId | None = None) -> Watchable: ...
+    def set_watches(self, watches: Sequence[tuple[int, Watchable]]) -> None: ...
     def threads(self) -> list[ThreadInfo]: ...
     def tasks(self) -> list[TaskInfo]: ...
     def stack(self, thread: ThreadId | None = None) -> list[Frame]: ...

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from types import CodeType
 
+from retroscope.replay.hit_conditions import parse_hits
+from retroscope.replay.messages import BadMessage, parse_message
 from retroscope.replay.moments import Breakpoint, BreakpointStatus
 from retroscope.replay.protocol import TableEntry
 
@@ -22,6 +24,8 @@ class BreakpointTable:
         self._paths = paths
         self._source = source
         self._rows: dict[tuple[str, int], list[Breakpoint]] = {}
+        self.raised_types: tuple[str, ...] = ()
+        """Names of exception types without their modules: what is raised of others does not count; none: all counts."""
 
     def set(self, breakpoints: Sequence[Breakpoint]) -> list[BreakpointStatus]:
         """Replaces all; one status for each, in the same order."""
@@ -30,7 +34,8 @@ class BreakpointTable:
 
     @property
     def entries(self) -> list[TableEntry]:
-        return [TableEntry(number, line, name) for number, (name, line) in enumerate(self._rows)]
+        places = [TableEntry(number, line, name) for number, (name, line) in enumerate(self._rows)]
+        return places + [TableEntry(len(places), 0, name, raises=True) for name in self.raised_types]
 
     @property
     def conditions(self) -> tuple[tuple[int, str], ...]:
@@ -46,11 +51,22 @@ class BreakpointTable:
     def empty(self) -> bool:
         return not self._rows
 
+    def of_id(self, number: int) -> Breakpoint | None:
+        return next((each for asked in self._rows.values() for each in asked if each.id == number), None)
+
     def of_row(self, number: int) -> list[Breakpoint]:
         rows = list(self._rows.values())
         return rows[number] if number < len(rows) else []
 
     def _place(self, each: Breakpoint) -> BreakpointStatus:
+        if each.hits is not None and parse_hits(each.hits) is None:
+            forms = "5, >= 3, > 3, <= 3, < 3, % 2 or % 2 == 1"
+            return BreakpointStatus(each.id, False, f"{each.hits!r} does not say which hits; say {forms}", each.line)
+        if each.message is not None:
+            try:
+                parse_message(each.message)
+            except BadMessage as error:
+                return BreakpointStatus(each.id, False, f"the message cannot be read: {error}", each.line)
         if each.condition is not None:
             try:
                 _quietly(each.condition.strip(), "<condition>", "eval")

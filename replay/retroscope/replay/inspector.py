@@ -300,6 +300,25 @@ class Look:
         error = self.core.raising()
         return None if error is None else clip(as_program(self.core, describe, error), MOST_MESSAGE)
 
+    def raising_types(self) -> str | None:
+        """The names of that exception's type and of its bases, without their modules, in one text."""
+        error = self.core.raising()
+        names = [] if error is None else [type_name(base).rpartition(".")[2] for base in type(error).__mro__]
+        return " ".join(names) or None
+
+    def message(self, number: int, parts: list[tuple[bool, str]]) -> str:
+        """Plain text and expressions (True) as one text; in the place of one that fails stands its error."""
+        frame, said = self.frame(number), []
+        for is_expression, text in parts:
+            if not is_expression:
+                said.append(text)
+                continue
+            try:
+                said.append(as_program(self.core, lambda text=text: clip(str(run_in(frame, text)[1]), MOST_EVALUATED)))
+            except BaseException as error:
+                said.append("{" + as_program(self.core, describe, error) + "}")
+        return "".join(said)
+
     def under_way(self, most: int) -> list[Line]:
         return lines_under_way(self.stacks[self.running], most)
 

@@ -47,13 +47,16 @@ class Moment:
 
 @dataclass(frozen=True)
 class Breakpoint:
-    """Either `path` and `line`, or `function`. `condition` is a Python expression in the frame's scope."""
+    """Either `path` and `line`, or `function`. `condition` is a Python expression in the frame's scope; `hits` says
+    which hits count: ">= 3", "% 2 == 0". A `message` is said at each hit, without a stop."""
 
     id: int
     path: str | None = None
     line: int | None = None
     function: str | None = None
     condition: str | None = None
+    hits: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True)

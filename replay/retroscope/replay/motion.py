@@ -204,6 +204,22 @@ class Motion:
         finally:
             self.set_breakpoints(kept)
 
+    def tallies(
+        self, process: ReplayProcess, table: Sequence[TableEntry], search: Search, until: int
+    ) -> list[tuple[int, int, int]]:
+        """Runs a process of the caller's own to `until` or the end: (from where, to where, matches) of each stretch.
+
+        What the line raises at which a stretch begins is a match in it, what that raises to which it leads is none.
+        """
+        kept = self._table
+        self.set_breakpoints(table)
+        legs: list[_Leg] = []
+        try:
+            self._run(process, until, search, Action.COLLECT, legs)
+        finally:
+            self.set_breakpoints(kept)
+        return [(leg.start, leg.stopped.tick + (leg.stopped.reason is Reason.END), leg.stopped.found) for leg in legs]
+
     def to_the_end(self) -> Stopped:
         """Runs the current process to the end of the recording, from the snapshot that is nearest to it."""
         if not self.current.over and self.snapshots.at_or_before(TO_THE_END).tick > self.current.tick:
@@ -224,9 +240,13 @@ class Motion:
                 process.kill()
         return self.end
 
-    def inside_raise(self, tick: int) -> ReplayProcess | None:
-        """A process of the caller's own inside the line of `tick`, where it raises; None when it raises nothing."""
+    def inside_raise(self, tick: int, sought: bool = False) -> ReplayProcess | None:
+        """A process of the caller's own inside the line of `tick`, where it raises; None when it raises nothing.
+
+        `sought`: where it raises one of the types in the table, if that names any.
+        """
         process = self.stand(tick)
+        process.set_breakpoints(self._table if sought else (), -1)
         stopped = process.run(tick + 1, Want.RAISE | Want.RAISE_HERE)
         if stopped.reason is Reason.MATCH:
             return process

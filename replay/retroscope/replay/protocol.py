@@ -159,11 +159,13 @@ class Stopped:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """A row of the breakpoint table. `name` is the file of `line`, or with `line` 0 the name of a function."""
+    """A row of the breakpoint table. `name` is the file of `line`, or with `line` 0 the name of a function, or with
+    `raises` that of a type: raises of others do not count then."""
 
     id: int
     line: int
     name: str
+    raises: bool = False
 
 
 def pack_run(until: int, want: int, max_depth: int, action: Action, thread: int) -> bytes:
@@ -184,8 +186,14 @@ def pack_breakpoints(table: Sequence[TableEntry]) -> bytes:
     parts = [_HEAD.pack(Op.BREAKPOINTS, 0), struct.pack("<I", len(table))]
     for entry in table:
         name = entry.name.encode("utf-8", "surrogateescape")
-        parts.append(_BREAKPOINT.pack(entry.id, 0 if entry.line else 1, entry.line, len(name)) + name)
+        parts.append(_BREAKPOINT.pack(entry.id, _kind(entry), entry.line, len(name)) + name)
     return b"".join(parts)
+
+
+def _kind(entry: TableEntry) -> int:
+    if entry.raises:
+        return 2
+    return 0 if entry.line else 1
 
 
 def pack_watch(ranges: Sequence[tuple[int, int]]) -> bytes:
@@ -264,9 +272,9 @@ def unpack_breakpoints(data: bytes) -> list[TableEntry]:
     at = _HEAD.size + 4
     table = []
     for _ in range(count):
-        id_, _kind, line, size = _BREAKPOINT.unpack_from(data, at)
+        id_, kind, line, size = _BREAKPOINT.unpack_from(data, at)
         at += _BREAKPOINT.size
-        table.append(TableEntry(id_, line, data[at : at + size].decode("utf-8", "surrogateescape")))
+        table.append(TableEntry(id_, line, data[at : at + size].decode("utf-8", "surrogateescape"), kind == 2))
         at += size
     return table
 

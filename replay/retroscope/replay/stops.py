@@ -7,12 +7,15 @@ breakpoints and for the text of exceptions.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from retroscope.replay.breakpoints import BreakpointTable
+from retroscope.replay.hit_numbers import HitNumbers
 from retroscope.replay.looking import Looker, LookFailed
-from retroscope.replay.moments import InputId, Moment, ReplayError, StopReason, ThreadId, Tick
+from retroscope.replay.messages import parse_message
+from retroscope.replay.moments import Breakpoint, InputId, Moment, ReplayError, StopReason, ThreadId, Tick
 from retroscope.replay.motion import BeyondTheEnd, Motion, Search
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import TO_THE_END, Match, Reason, Want
@@ -32,6 +35,9 @@ class Stops:
         self._recording = recording
         self.entry = Tick(1)
         """The first line of the program's own code."""
+        self.on_message: Callable[[Breakpoint, Tick, str], None] = lambda *_: None
+        """What breakpoints with a message say where they are hit."""
+        self._numbers = HitNumbers(motion, lambda: BreakpointTable(recording.source_paths(), recording.source))
         self.only_library = False
         """Whether the program has no code of its own, as with -m of a module of the library."""
 
@@ -143,8 +149,9 @@ class Stops:
     def _accept(self, matches: list[Match], plain: StopReason) -> Moment | None:
         """The moment that the current process stands at, if its matches are worth a stop."""
         if any(match.kind == Want.RAISE for match in matches):
-            return self._raised_at(Tick(matches[-1].tick), "raised here")
+            return self._raised_at(Tick(matches[-1].tick), "raised here", sought=True)
         hits, complaint = self._hits(matches, self._motion.current)
+        hits = self._say(hits)
         if any(match.kind == Want.WATCH for match in matches):
             changes = self._watches.changes()
             hits += tuple(number for number, _ in changes)
@@ -174,32 +181,50 @@ class Stops:
     def _hits(self, matches: list[Match], process: ReplayProcess) -> tuple[tuple[int, ...], str]:
         """(numbers of the breakpoints that hold here, what to say about a condition that failed)."""
         found = [match.detail for match in matches if match.kind == Want.BREAKPOINT]
-        asked = [each for row in found for each in self._table.of_row(row)]
-        if not any(each.condition for each in asked):
-            return tuple(each.id for each in asked), ""
         hits, complaint = [], ""
-        for each in asked:
+        for each in [each for row in found for each in self._table.of_row(row)]:
             holds, error = _condition_holds(process, each.condition)
             if error:
                 complaint = f"the condition of breakpoint {each.id} failed: {error}"
-            if holds or error:
+            if error or (holds and self._numbers.is_meant(each, Tick(process.tick))):
                 hits.append(each.id)
         return tuple(hits), complaint
 
-    def _raised_at(self, tick: Tick, text: str) -> Moment:
-        exception = self._exception_at(tick)
+    def _say(self, hits: tuple[int, ...]) -> tuple[int, ...]:
+        """Says the messages of those that only have that to do here, at the current moment; the others."""
+        found = [self._table.of_id(number) for number in hits]
+        for each in found:
+            if each is not None and each.message is not None:
+                self.on_message(each, Tick(self._motion.current.tick), self._message(each.message))
+        return tuple(each.id for each in found if each is not None and each.message is None)
+
+    def _message(self, text: str) -> str:
+        looker = Looker(self._motion.current)
+        try:
+            return str(looker.ask("message", 0, parse_message(text)))
+        except LookFailed as failed:
+            return f"{text}: {failed}"
+        finally:
+            looker.close()
+
+    def _raised_at(self, tick: Tick, text: str, sought: bool = False) -> Moment:
+        exception = self._ask_at_raise(tick, "raising", sought)
         moment = self.go(tick, StopReason.EXCEPTION, text)
         return replace(moment, exception=exception)
 
-    def _exception_at(self, tick: Tick) -> str | None:
-        """Type and message of what the line of `tick` raises, None when that cannot be told."""
-        process = self._motion.inside_raise(tick)
+    def raised_at(self, tick: Tick) -> Moment:
+        """Before the line of `tick`, which raises an exception that is sought."""
+        return self._raised_at(tick, "raised here", sought=True)
+
+    def _ask_at_raise(self, tick: Tick, question: str, sought: bool = False) -> str | None:
+        """What the inspector says of the exception that the line of `tick` raises, None when that cannot be told."""
+        process = self._motion.inside_raise(tick, sought)
         if process is None:
             return None
         try:
             looker = Looker(process)
             try:
-                said = looker.ask("raising")
+                said = looker.ask(question)
                 return None if said is None else str(said)
             finally:
                 looker.close()
@@ -207,6 +232,14 @@ class Stops:
             return None
         finally:
             process.kill()
+
+    def uncaught_is(self, types: Sequence[str]) -> bool:
+        """Whether the exception that ended the program is of one of these types, by their names."""
+        tick = self._failure_tick()
+        if tick is None or not types:
+            return tick is not None
+        names = (self._ask_at_raise(Tick(tick), "raising_types") or "").split()
+        return any(each in names for each in types)
 
     def _failure_ahead(self, first: int) -> int | None:
         """The tick of the uncaught exception, if it is `first` or later."""

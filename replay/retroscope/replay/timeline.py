@@ -17,7 +17,6 @@ from retroscope.replay.api import ProgressCallback, TimelineApi, TracePath
 from retroscope.replay.breakpoints import BreakpointTable
 from retroscope.replay.last_write import LastWrite, subject_of
 from retroscope.replay.launch import launcher_of
-from retroscope.replay.looking import Looker, Lookers, LookFailed
 from retroscope.replay.moments import (
     Breakpoint,
     BreakpointStatus,
@@ -39,13 +38,15 @@ from retroscope.replay.moments import (
     WhatIf,
 )
 from retroscope.replay.motion import Interrupted, Motion, Search
+from retroscope.replay.numbered import nth_moment, too_few
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Marks, Reason, Stopped, Want
 from retroscope.replay.reads import expressions_read
 from retroscope.replay.recording import Recording
 from retroscope.replay.stops import Stops
 from retroscope.replay.sweeps import Sweep
-from retroscope.replay.watches import Watches
+from retroscope.replay.views import Views
+from retroscope.replay.watches import Watchable, Watches
 from retroscope.replay.what_if import what_if
 from retroscope.trace import Process
 
@@ -77,12 +78,14 @@ class Timeline:
         self.visible_only = True
         self.break_on_raised = False
         self.break_on_uncaught = False
+        self.uncaught_types: tuple[str, ...] = ()
+        """With `break_on_uncaught`: the names of the exception types that stop, without their modules; none: all."""
         self._end_launching = end_launching
         self._progress = progress
         self._progress_shown = 0.0
-        self._lookers = Lookers()
         self._table = BreakpointTable(recording.source_paths(), recording.source)
         self._motion = Motion(launch, budget)
+        self._views = Views(self._motion)
         self._watches = Watches(self._motion)
         self._stops = Stops(self._motion, self._table, self._watches, recording)
         self._motion.on_leg = self._on_leg
@@ -121,7 +124,7 @@ class Timeline:
 
     def close(self) -> None:
         """Ends every process of this timeline."""
-        self._lookers.close()
+        self._views.close()
         self._motion.close()
         self._end_launching()
         self.recording.close()
@@ -196,10 +199,7 @@ class Timeline:
         The timeline stands there each time. The last moment is another one: the end, or where it was interrupted.
         ReplayError if `place` means nothing.
         """
-        table = BreakpointTable(self.recording.source_paths(), self.recording.source)
-        (status,) = table.set([place])
-        if not status.verified:
-            raise ReplayError(status.message)
+        table = self._table_of(place)
         stops = Stops(self._motion, table, Watches(self._motion), self.recording)
         search = Search(Want.BREAKPOINT, conditions=table.conditions)
         self._motion.set_breakpoints(table.entries)
@@ -214,17 +214,31 @@ class Timeline:
         finally:
             self._motion.set_breakpoints(self._table.entries)
 
+    def goto_line(self, place: Breakpoint, back: bool = False) -> Moment:
+        """To the next hit of a place, or the last one before; ReplayError when there is none, and it stays."""
+        table, origin = self._table_of(place), self.now
+        stops = Stops(self._motion, table, Watches(self._motion), self.recording)
+        search = Search(Want.BREAKPOINT, conditions=table.conditions)
+        self._motion.set_breakpoints(table.entries)
+        try:
+            plain = StopReason.BREAKPOINT
+            moment = self._move(
+                lambda: stops.backward(search, plain, False) if back else stops.forward(origin, search, plain, False)
+            )
+        finally:
+            self._motion.set_breakpoints(self._table.entries)
+        if moment.reason in (StopReason.END, StopReason.BEGINNING):
+            self.goto_end() if origin.reason is StopReason.END else self.goto(origin.tick)
+            raise ReplayError(f"that place is not reached {'before' if back else 'after'} this moment")
+        at_place = moment.reason is StopReason.BREAKPOINT
+        return replace(moment, reason=StopReason.GOTO, breakpoints=()) if at_place else moment
+
     def sweep(self, place: Breakpoint | None, first: Tick) -> Sweep:
         """Every hit of `place` from tick `first` on, or without one all that is raised; the timeline stays where it is.
 
         ReplayError if `place` means nothing.
         """
-        table = None
-        if place is not None:
-            table = BreakpointTable(self.recording.source_paths(), self.recording.source)
-            (status,) = table.set([place])
-            if not status.verified:
-                raise ReplayError(status.message)
+        table = None if place is None else self._table_of(place)
         return Sweep(self._motion, first, table, self.visible_only)
 
     def goto_output(self, line: int) -> Moment:
@@ -236,7 +250,61 @@ class Timeline:
                 return self.goto_input(chunk.input)
         raise ReplayError(f"there is no line {line} of output; the program wrote {seen}")
 
+    def goto_raise(self, number: int, types: Sequence[str] = ()) -> Moment:
+        """To the N-th exception that was raised, in the user's own code if only that is shown; of these types only."""
+        table = BreakpointTable([], lambda _: None)
+        table.raised_types = tuple(types)
+        search = Search(Want.RAISE | (Want.VISIBLE if self.visible_only else Want.NOTHING))
+        return self._move(lambda: self._nth(table, search, number))
+
+    def goto_hit(self, place: Breakpoint, number: int) -> Moment:
+        """To the N-th hit of a place in the whole recording."""
+        if place.condition is None and place.hits is None:
+            table = self._table_of(place)
+            return self._move(lambda: self._nth(table, Search(Want.BREAKPOINT), number))
+        origin, count = self.now, 0
+        for moment in self.hits(place):
+            count += moment.reason is StopReason.BREAKPOINT
+            if count == number or moment.reason is StopReason.INTERRUPTED:
+                return replace(moment, breakpoints=())
+        self.goto_end() if origin.reason is StopReason.END else self.goto(origin.tick)
+        raise ReplayError(too_few(count, number))
+
+    def _nth(self, table: BreakpointTable, search: Search, number: int) -> Moment:
+        stops = Stops(self._motion, table, self._watches, self.recording)
+        try:
+            return nth_moment(self._motion, stops, table, search, number)
+        finally:
+            self._motion.set_breakpoints(self._table.entries)
+
+    def _table_of(self, place: Breakpoint) -> BreakpointTable:
+        """With this place only; ReplayError if it means nothing."""
+        table = BreakpointTable(self.recording.source_paths(), self.recording.source)
+        (status,) = table.set([place])
+        if not status.verified:
+            raise ReplayError(status.message)
+        return table
+
     # -- breakpoints
+
+    @property
+    def raised_types(self) -> tuple[str, ...]:
+        """With `break_on_raised`: the names of the exception types that stop, without their modules; none: all."""
+        return self._table.raised_types
+
+    @raised_types.setter
+    def raised_types(self, names: tuple[str, ...]) -> None:
+        self._table.raised_types = names
+        self._motion.set_breakpoints(self._table.entries)
+
+    @property
+    def on_message(self) -> Callable[[Breakpoint, Tick, str], None]:
+        """Called with what breakpoints with a message say, where a motion passes them."""
+        return self._stops.on_message
+
+    @on_message.setter
+    def on_message(self, hear: Callable[[Breakpoint, Tick, str], None]) -> None:
+        self._stops.on_message = hear
 
     def set_breakpoints(self, breakpoints: Sequence[Breakpoint]) -> list[BreakpointStatus]:
         statuses = self._table.set(breakpoints)
@@ -248,7 +316,19 @@ class Timeline:
 
         Meant is the place where the value is kept at this moment. ReplayError says why it cannot be watched.
         """
-        return self._watches.add(number, expression, frame or 0)
+        watched = self.watchable(expression, frame)
+        self._watches.add(number, watched)
+        return watched.text
+
+    def watchable(self, expression: str, frame: FrameId | None = None) -> Watchable:
+        """The place where a value is kept at this moment, for `set_watches` at any other. ReplayError: none."""
+        return self._watches.prepare(expression, frame or 0)
+
+    def set_watches(self, watches: Sequence[tuple[int, Watchable]]) -> None:
+        """Replaces all watches by these, with their numbers."""
+        self._watches.keep([])
+        for number, watched in watches:
+            self._watches.add(number, watched)
 
     def keep_watches(self, numbers: Iterable[int]) -> None:
         """Ends all watches but these."""
@@ -258,48 +338,29 @@ class Timeline:
 
     def threads(self) -> list[ThreadInfo]:
         """Those that were started by now, in that order; after the end, when nothing can be asked, the main thread."""
-        if self._at_end():
-            return [ThreadInfo(ThreadId(1), "MainThread", "finished")]
-        rows = self._viewer().ask("all_threads")
-        return [ThreadInfo(ThreadId(number), name, state, waits) for number, name, state, waits in rows]
+        return self._views.threads()
 
     def tasks(self) -> list[TaskInfo]:
         """The asyncio tasks of this moment that are not over, by name."""
-        if self._at_end():
-            return []
-        rows = self._viewer().ask("tasks")
-        return [TaskInfo(name, state, waits, tuple(map(_frame, frames))) for name, state, waits, frames in rows]
+        return self._views.tasks()
 
     def stack(self, thread: ThreadId | None = None) -> list[Frame]:
         """Of the running thread, or of another; innermost first. Empty after the end."""
-        if self._at_end():
-            return []
-        return [_frame(row) for row in self._viewer().ask("stack", thread or 0)]
+        return self._views.stack(thread)
 
     def scopes(self, frame: FrameId) -> list[Scope]:
-        viewer = self._viewer()
-        rows = viewer.ask("scopes", frame)
-        return [Scope(name, Reference(self._lookers.hold(viewer, reference))) for name, reference in rows]
+        return self._views.scopes(frame)
 
     def expand(self, reference: Reference, start: int = 0, count: int | None = None) -> list[Value]:
-        looker, held = self._lookers.held(reference)
-        return [self._value(looker, row) for row in looker.ask("children", held, start, count)]
+        return self._views.expand(reference, start, count)
 
     def evaluate(self, expression: str, frame: FrameId | None = None) -> Value:
         """An expression's repr, or what a statement printed. An error of the expression is a failed Value."""
-        try:
-            looker = self._lookers.evaluation(self._motion.current)
-            printed, row, failure = looker.ask("evaluate", frame or 0, expression)
-        except LookFailed as error:
-            return Value(expression, str(error), "", failed=True)
-        if failure is not None:
-            return Value(expression, printed + failure, "", failed=True)
-        if row is None:
-            return Value(expression, printed.removesuffix("\n"), "")
-        value = self._value(looker, row)
-        if printed:
-            value = replace(value, text=(printed + ("" if row[2] == "NoneType" else value.text)).removesuffix("\n"))
-        return value
+        return self._views.evaluate(expression, frame)
+
+    def interpolate(self, message: str, frame: FrameId | None = None) -> str:
+        """A text with the values of the expressions in its braces, as breakpoints with a message say it."""
+        return self._views.interpolate(message, frame)
 
     def reads(self, frame: FrameId) -> list[Value]:
         """What the line at which the frame stands reads, each named as it is written there."""
@@ -310,11 +371,11 @@ class Timeline:
 
     def arguments(self, frame: FrameId) -> list[str]:
         """The names of the parameters of a frame's function."""
-        return [str(name) for name in self._viewer().ask("arguments", frame)]
+        return self._views.arguments(frame)
 
     def names(self, frame: FrameId) -> list[str]:
         """Every name that is in scope in a frame, for completion."""
-        return [str(name) for name in self._viewer().ask("names", frame)]
+        return self._views.names(frame)
 
     def processes(self) -> list[Process]:
         """Every process of the trace, in order of start."""
@@ -328,7 +389,7 @@ class Timeline:
 
     def output(self, upto: InputId | None = None) -> list[OutputChunk]:
         if upto is None:
-            upto = InputId(self.recording.inputs) if self._at_end() else self.now.input
+            upto = InputId(self.recording.inputs) if self._views.at_end else self.now.input
         return list(self.recording.output(upto))
 
     def inputs(self, first: InputId, most: int) -> list[tuple[InputId, str, str]]:
@@ -357,7 +418,7 @@ class Timeline:
 
     def _move(self, motion: Callable[[], Moment]) -> Moment:
         """Runs a motion, and makes `now` true whatever becomes of it."""
-        self._lookers.close()
+        self._views.close()
         self._motion.interrupted.clear()
         self.moving = True
         try:
@@ -389,7 +450,9 @@ class Timeline:
 
     def _stops_at_uncaught(self, want: Want) -> bool:
         """What is never caught is known after the end was seen: a mere step does not replay everything to learn it."""
-        return self.break_on_uncaught and (self.last_tick is not None or want == Want.NOTHING)
+        if not self.break_on_uncaught or (self.last_tick is None and want != Want.NOTHING):
+            return False
+        return not self.uncaught_types or self._stops.uncaught_is(self.uncaught_types)
 
     def _marks(self, first: int = 0, beginning: bool = False) -> Marks | None:
         """The running thread's frames; None after the end, where every line is as good as another."""
@@ -413,33 +476,11 @@ class Timeline:
             want |= Want.WATCH
         return Search(want, ANY_DEPTH, thread, self._table.conditions, marks=marks)
 
-    def _at_end(self) -> bool:
-        """Whether the program is over, whatever the last motion was."""
-        last = self._motion.current.last
-        return last is not None and last.reason is Reason.END
-
     def _tick_of_input(self, number: int) -> Tick:
         """The last tick before whose line fewer than `number` + 1 inputs were used."""
         return Tick(max(self._motion.last_tick_where(lambda stopped: stopped.input <= number), 1))
-
-    def _viewer(self) -> Looker:
-        return self._lookers.viewer(self._motion.current)
-
-    def _value(self, looker: Looker, row: Sequence[object]) -> Value:
-        name, text, kind, reference, named, indexed, expression = row
-        assert isinstance(reference, int) and isinstance(named, int) and isinstance(indexed, int)
-        return Value(
-            str(name), str(text), str(kind), Reference(self._lookers.hold(looker, reference)), named, indexed,
-            expression if isinstance(expression, str) else None,
-        )  # fmt: skip
 
     def _on_leg(self, stopped: Stopped) -> None:
         if self._progress and time.monotonic() - self._progress_shown > _PROGRESS_EVERY:
             self._progress_shown = time.monotonic()
             self._progress(Tick(stopped.tick), InputId(stopped.input), InputId(self.recording.inputs))
-
-
-def _frame(row: Sequence[object]) -> Frame:
-    number, function, path, line, visible = row
-    assert isinstance(number, int) and isinstance(line, int)
-    return Frame(FrameId(number), str(function), str(path), line, bool(visible))

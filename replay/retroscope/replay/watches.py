@@ -18,6 +18,15 @@ from retroscope.replay.protocol import MOST_WATCHED, MOST_WATCHED_BYTES
 
 
 @dataclass(frozen=True)
+class Watchable:
+    """A place that can be watched, as it was found at some moment; `text` is the value that it had."""
+
+    expression: str
+    text: str
+    subject: Subject
+
+
+@dataclass(frozen=True)
 class _Watch:
     id: int
     expression: str
@@ -35,15 +44,18 @@ class Watches:
     def __bool__(self) -> bool:
         return bool(self._watches)
 
-    def add(self, number: int, expression: str, frame: int) -> str:
-        """Watches the value of `expression` in a frame of the current moment; its text. LookFailed says why not."""
-        watch = _Watch(number, expression, subject_of(self._motion.current, expression, frame))
-        state = state_in(self._motion.current, watch.subject)
+    def prepare(self, expression: str, frame: int) -> Watchable:
+        """What `expression` means in a frame of the current moment. LookFailed says why it cannot be watched."""
+        subject = subject_of(self._motion.current, expression, frame)
+        state = state_in(self._motion.current, subject)
         if state is None:
             raise ReplayError(f"{expression} has no value here")
         _check_size([(expression, state)])
-        self._watches.append(watch)
-        return state.text
+        return Watchable(expression, state.text, subject)
+
+    def add(self, number: int, watched: Watchable) -> None:
+        """Watches this place, at any moment at which it exists."""
+        self._watches.append(_Watch(number, watched.expression, watched.subject))
 
     def keep(self, numbers: Iterable[int]) -> None:
         """Forgets all others."""
