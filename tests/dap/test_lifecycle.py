@@ -24,6 +24,11 @@ TRUE_CAPABILITIES = {
     "supportsLoadedSourcesRequest",
     "supportsTerminateRequest",
     "supportsCancelRequest",
+    "supportsHitConditionalBreakpoints",
+    "supportsLogPoints",
+    "supportsDataBreakpoints",
+    "supportsGotoTargetsRequest",
+    "supportsExceptionFilterOptions",
 }
 
 
