@@ -67,29 +67,26 @@ static void report_uncaught(PyObject *function)
 #endif
 }
 
-#if PY_VERSION_HEX >= 0x030D0000
-/* What threading.local objects hold for the thread goes with these two. What its finalizers store there anew nothing
+/* What threading.local objects hold for the thread goes with these. What its finalizers store there anew nothing
  * frees, in CPython as here. */
 static void clear_locals(PyThreadState *state)
 {
+#if PY_VERSION_HEX >= 0x030D0000
     Py_CLEAR(state->threading_local_key);
     Py_CLEAR(state->threading_local_sentinel);
     state->threading_local_key = NULL;
     state->threading_local_sentinel = NULL;
-}
 #endif
+    Py_CLEAR(state->dict);
+    state->dict = NULL;
+}
 
 /* What CPython does after the last Python code of a thread, it does without the turn; what others can see of
  * it is done here, before the turn goes: thread-local data dies, and the lock that join() waits for is free. */
 static void clean_up(thread *t)
 {
     PyThreadState *state = PyThreadState_Get();
-#if PY_VERSION_HEX >= 0x030D0000
     clear_locals(state);
-#endif
-    PyObject *local = PyThreadState_GetDict();
-    if (local)
-        PyDict_Clear(local);
     Py_CLEAR(state->context);
 #if PY_VERSION_HEX < 0x030D0000
     if (t->sentinel) {
