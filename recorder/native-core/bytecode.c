@@ -186,6 +186,11 @@ static enum site_kind kind_of_site(int opcode, bool is_full)
     }
 }
 
+bool bytecode_stores(PyCodeObject *code, Py_ssize_t unit)
+{
+    return kind_of_site(bytecode_opcode(code, unit), true) > SITE_YIELD;
+}
+
 static void find_line_span(code_facts *facts)
 {
     line_walk walk = lines_of(facts->code);
@@ -226,6 +231,7 @@ static void add_site(code_facts *facts, const instruction_view *i, enum site_kin
         facts->sites_lost = true;
         return;
     }
+    facts->stores |= kind > SITE_YIELD;
     facts->sites[facts->site_count++] = (code_site){(uint32_t)i->at, (uint16_t)kind, is_constant, i->argument, depth};
 }
 

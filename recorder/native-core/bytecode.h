@@ -26,6 +26,7 @@ typedef struct {
 typedef struct {
     PyCodeObject *code;
     bool is_visible, is_full, is_generator, has_namespace;
+    bool stores;                /* some site is a store */
     bool sites_lost;            /* some store could not be placed: the bytecode is not understood */
     uint32_t slots;             /* co_nlocalsplus */
     int first_line, least_line, most_line;
@@ -51,6 +52,9 @@ typedef struct {
 } instruction_view;
 
 int bytecode_opcode(PyCodeObject *code, Py_ssize_t unit);
+
+/* Whether the instruction stores an attribute, an item or a name that is no slot. */
+bool bytecode_stores(PyCodeObject *code, Py_ssize_t unit);
 
 /* The instruction at i->next (0 at first) into *i; 0 at the end. */
 int bytecode_next(PyCodeObject *code, instruction_view *i);

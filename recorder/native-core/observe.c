@@ -6,6 +6,7 @@
 #include "decode.h"
 #include "observed_frames.h"
 #include "observed_frees.h"
+#include "observed_stores.h"
 #include "render.h"
 #include "ticks.h"
 
@@ -60,6 +61,11 @@ void observe_raise(const frame *f, PyObject *exception)
     block_key_bytes(FACT_RAISE, NULL, 0);
 }
 
+void observe_passing(const frame *f)
+{
+    observed_store_fails(f);
+}
+
 void observe_flush(void)
 {
     if (!observing)
@@ -71,19 +77,20 @@ void observe_flush(void)
 
 /* --- sites ------------------------------------------------------------------------------------------------------ */
 
-static void at_site(const frame *f, const code_facts *facts, const code_site *site)
-{
-    PyObject *value = facts->is_full ? site_operand(f, facts, site, 1) : NULL;
-    if (site->kind == SITE_RETURN || site->kind == SITE_YIELD)
-        observed_leave(site->kind == SITE_YIELD, value);
-}
-
 #if PY_VERSION_HEX >= 0x030C0000
 
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
 } site_callback;
+
+static void at_site(const frame *f, const code_facts *facts, const code_site *site)
+{
+    if (site->kind == SITE_RETURN || site->kind == SITE_YIELD)
+        observed_leave(site->kind == SITE_YIELD, facts->is_full ? site_operand(f, facts, site, 1) : NULL);
+    else
+        observed_store(f, facts, site);
+}
 
 static PyObject *on_site(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(n), PyObject *Py_UNUSED(names))
 {
@@ -145,6 +152,25 @@ void observe_return(PyObject *value)
         observed_leave(site && site->kind == SITE_YIELD, record->facts->is_full ? value : NULL);
 }
 
+void observe_opcodes_of(PyFrameObject *object)
+{
+    observed_frame *record = observed_top();
+    if (record && record->facts->stores && frames_has_object(record->at, object))
+        frames_trace_opcodes(object);
+}
+
+void observe_opcode(void)
+{
+    const frame *f = frames_current();
+    uint32_t unit = frame_unit(f);
+    if (!bytecode_stores(frames_code(f), unit))
+        return;
+    observed_frame *record = observed_settle(f);
+    const code_site *site = record ? code_site_at(record->facts, unit) : NULL;
+    if (site)
+        observed_store(f, record->facts, site);
+}
+
 static bool listen(void)
 {
     return true;
@@ -161,9 +187,8 @@ int observe_prepare(void)
 
 bool observe_begin(int fd, uint32_t what)
 {
-    if (what & ~(uint32_t)OBSERVE_ALL_CODE || !arena_open() || !listen())
+    if (what & ~(uint32_t)OBSERVE_ALL_CODE || !arena_open() || !listen() || !observed_frees_begin())
         return false;
-    observed_frees_begin();
     block_begin(fd, what);
     observed_begin(what & OBSERVE_ALL_CODE, ticks_tool(), ticks_now);
     observing = true;

@@ -33,7 +33,15 @@ void observe_raise(const frame *f, PyObject *exception);
 /* Before the first tick: 0, or -1 with an exception set. */
 int observe_prepare(void);
 
+/* An exception, newly raised or not, leaves the instruction at which the frame stands. */
+void observe_passing(const frame *f);
+
 /* 3.11, from the trace function: the innermost frame returns or yields this. */
 void observe_return(PyObject *value);
+
+/* 3.11: the innermost frame has "opcode" events from now on if its code stores what has to be seen; and such an event:
+ * an instruction is about to run. */
+void observe_opcodes_of(PyFrameObject *f);
+void observe_opcode(void);
 
 #endif

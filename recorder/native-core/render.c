@@ -4,6 +4,9 @@
 #include "arena.h"
 
 #include <internal/pycore_dict.h>
+#if PY_VERSION_HEX >= 0x030D0000
+#include <internal/pycore_setobject.h>
+#endif
 #include <string.h>
 
 static PyObject *module_name; /* "__module__" */

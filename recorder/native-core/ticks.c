@@ -60,6 +60,8 @@ static void exception_event(PyObject *exception, PyObject *traceback)
     if (ticks_hidden || !traceback || !PyTraceBack_Check(traceback))
         return;
     const frame *f = frames_current();
+    if (observing && f)
+        observe_passing(f);
     const PyTracebackObject *here = (const PyTracebackObject *)traceback;
     if (!f || !frames_has_object(f, here->tb_frame))
         return;  /* an iterator's end, seen by the loop it ends */
@@ -257,9 +259,13 @@ static int on_event(PyObject *object, PyFrameObject *frame_object, int what, PyO
     if (what == PyTrace_LINE) {
         if (!ticks_hidden)
             count_tick(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
+        if (observing && !ticks_hidden)
+            observe_opcodes_of(frame_object);
         if (count_line(frame_object) < 0)
             return -1;
     } else if (what == PyTrace_OPCODE) {
+        if (observing && !ticks_hidden)
+            observe_opcode();
         if (count_opcode() < 0)
             return -1;
         if (recursion_limit_at_opcode())

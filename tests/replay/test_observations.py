@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,20 @@ import pytest
 from retroscope.recorder import _core
 from retroscope.replay.protocol import TO_THE_END, Reason
 
-from tests.replay.observing import ENTER, KEPT, LEAVE, LINE, RESUME, Follower, observe, shown, started
+from tests.replay.observing import (
+    ATTR,
+    ENTER,
+    FREED,
+    ITEM,
+    KEPT,
+    LEAVE,
+    LINE,
+    RESUME,
+    Follower,
+    observe,
+    shown,
+    started,
+)
 
 PROGRAMS = Path(__file__).parents[2] / "fixtures" / "values"
 ORACLE = Path(__file__).parent / "observed"
@@ -134,6 +148,100 @@ class Stacks:
 
     def running(self, thread: int) -> list[int]:
         return self._threads[thread][::-1]
+
+
+def stored(blocks: list[bytes], program: str) -> tuple[list[Any], list[tuple[int, int]]]:
+    """Rows as observed/stores.py has them, without the objects' numbers; and for each the address of the object, with
+    how often FREED was told of it before."""
+    follower = Follower()
+    rows: list[Any] = []
+    objects: list[tuple[int, int]] = []
+    gone: dict[int, int] = {}
+    for block in blocks:
+        for kind, _, *rest in follower.facts(block):
+            if kind == FREED:
+                gone[rest[0]] = gone.get(rest[0], 0) + 1
+            elif kind in (ATTR, ITEM) and follower.codes[rest[0]][0] == program:
+                objects.append((rest[1], gone.get(rest[1], 0)))
+                if kind == ATTR:
+                    rows.append(["attribute", rest[2], rest[3], rest[4] and rest[4][2]])
+                else:
+                    is_slice = rest[2] is None or rest[2][0] == "slice"
+                    key = "<slice>" if is_slice else rest[2][2]
+                    rows.append(["item", key, None if is_slice else rest[3] and rest[3][2]])
+    return rows, objects
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stores_are_those_of_plain_python(name: str, valued: Recorder, tmp_path: Path) -> None:
+    """And an address with what FREED told is one object."""
+    program, result = str(PROGRAMS / f"{name}.py"), tmp_path / "stores.json"
+    command = [sys.executable, str(ORACLE / "stores.py"), program, str(result)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    expected = json.loads(result.read_text())
+    rows, objects = stored(observe(valued(name))[0], program)
+    assert rows == [[row[0], *row[2:]] if row[0] == "attribute" else [row[0], *row[3:]] for row in expected]
+    identity: dict[tuple[int, int], int] = {}
+    for place, (_, number, *_) in zip(objects, expected, strict=True):
+        assert identity.setdefault(place, number) == number
+
+
+def test_a_store_that_fails_is_taken_back(tmp_path: Path) -> None:
+    blocks, program = blocks_of(
+        """
+        class Slotted:
+            __slots__ = ("a",)
+
+        class Unhashable:
+            __hash__ = None
+
+        def main():
+            s, items, table = Slotted(), [1], {}
+            for attempt in (
+                lambda: setattr(s, "a", 1), lambda: s.__class__, lambda: None,
+            ):
+                attempt()
+            try:
+                s.b = 1
+            except AttributeError:
+                pass
+            try:
+                items[3] = 1
+            except IndexError:
+                pass
+            try:
+                table[Unhashable()] = 1
+            except TypeError:
+                pass
+            try:
+                del s.a, s.a
+            except AttributeError:
+                pass
+        main()
+        """,
+        tmp_path,
+    )
+    told: list[str] = []
+    for block in blocks:
+        codes = {i for i, code in enumerate(_core.block_codes(block)) if code[:2] == (program, "main")}
+        frames = {fact[2] for fact in _core.block_events(block, 0, TO_THE_END, LINE) if fact[3] in codes}
+        stores: set[int] = set()
+        for kind, _, *rest in _core.block_events(block, 0, TO_THE_END, ATTR | ITEM | FREED):
+            if kind != FREED and rest[0] in frames:
+                stores.add(rest[1])
+                told.append("attribute " + rest[3] if kind == ATTR else "item")
+            elif kind == FREED and rest[0] in stores and told[-1] != "lost":
+                told.append("lost")
+    assert told == ["attribute b", "lost", "item", "lost", "item", "lost", "attribute a", "attribute a", "lost"]
+
+
+def blocks_of(text: str, folder: Path) -> tuple[list[bytes], str]:
+    """The blocks of a program, and its path."""
+    program = folder / "program.py"
+    program.write_text(textwrap.dedent(text))
+    trace = folder / "trace.db"
+    subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], check=True, stdout=subprocess.DEVNULL)
+    return observe(trace)[0], str(program)
 
 
 def memory(pid: int, address: int, size: int) -> bytes:

@@ -1,0 +1,137 @@
+#define Py_BUILD_CORE 1
+#include "observed_stores.h"
+
+#include "observed_frees.h"
+
+#include <internal/pycore_object.h>
+
+/* The store that was told of last: of which frame, at which instruction and what about. */
+static struct {
+    const frame *f;
+    uint32_t at;
+    uint64_t tick;
+    PyObject *object; /* borrowed, an address only */
+} latest;
+
+/* Stores to what nobody has redefined: the value is kept by the object itself, under the name. A setter in Python has
+ * stores of its own. */
+static bool keeps_attribute(PyObject *object, PyObject *name)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    bool is_class = type == &PyType_Type && !(((PyTypeObject *)object)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
+    if (!is_class && type->tp_setattro != PyObject_GenericSetAttr)
+        return false;
+    PyObject *found = _PyType_Lookup(type, name);
+    return !found || !Py_TYPE(found)->tp_descr_set || Py_IS_TYPE(found, &PyMemberDescr_Type);
+}
+
+static bool keeps_items(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    const PyMappingMethods *mapping = type->tp_as_mapping;
+    objobjargproc store = mapping ? mapping->mp_ass_subscript : NULL;
+    if (!store)
+        return false;
+    return !(type->tp_flags & Py_TPFLAGS_HEAPTYPE) || store == PyDict_Type.tp_as_mapping->mp_ass_subscript ||
+           store == PyList_Type.tp_as_mapping->mp_ass_subscript;
+}
+
+static void note(const frame *f, const code_site *site, PyObject *object)
+{
+    latest.f = f;
+    latest.at = site->at;
+    latest.tick = observed_tick;
+    latest.object = object;
+    observed_free_of(object);
+}
+
+static void write_attribute(PyObject *object, PyObject *name, PyObject *value)
+{
+    rendering type = {.size = 0};
+    uint32_t text = block_str(name);
+    render_type_name(Py_TYPE(object), &type);
+    uint32_t type_text = block_string(type.bytes, type.size);
+    block_row(ROW_ATTR, observed_tick);
+    block_address((uintptr_t)object);
+    block_put(COLUMN_STORES, text);
+    block_put(COLUMN_STORES, type_text);
+    block_value(value, INT_PLACE_OF_ROW(ROW_ATTR));
+    block_key_address(FACT_ATTR, (uintptr_t)object, name);
+}
+
+static void write_item(PyObject *object, PyObject *key, PyObject *value)
+{
+    block_row(ROW_ITEM, observed_tick);
+    block_address((uintptr_t)object);
+    block_value(key, INT_PLACE_OF_ROW(ROW_KINDS));
+    block_value(value, INT_PLACE_OF_ROW(ROW_ITEM));
+    block_key_address(FACT_ITEM, (uintptr_t)object, NULL);
+}
+
+static void write_name(PyObject *namespace, PyObject *name, PyObject *value)
+{
+    uint32_t text = block_str(name);
+    block_row(ROW_NAME, observed_tick);
+    block_address((uintptr_t)namespace);
+    block_put(COLUMN_STORES, text);
+    block_value(value, INT_PLACE_OF_ROW(ROW_NAME));
+    block_key_address(FACT_NAME, (uintptr_t)namespace, name);
+}
+
+static void store_attribute(const frame *f, const code_facts *facts, const code_site *site)
+{
+    bool deletes = site->kind == SITE_DELETE_ATTR;
+    PyObject *object = site_operand(f, facts, site, 1), *name = PyTuple_GET_ITEM(facts->code->co_names, site->argument);
+    if (!keeps_attribute(object, name))
+        return;
+    write_attribute(object, name, deletes ? NULL : site_operand(f, facts, site, 2));
+    note(f, site, object);
+}
+
+static void store_item(const frame *f, const code_facts *facts, const code_site *site)
+{
+    bool is_slice = site->kind == SITE_STORE_SLICE;
+    PyObject *object = site_operand(f, facts, site, is_slice ? 3 : 2);
+    if (!keeps_items(object))
+        return;
+    PyObject *value = site->kind == SITE_DELETE_ITEM ? NULL : site_operand(f, facts, site, is_slice ? 4 : 3);
+    write_item(object, is_slice ? NULL : site_operand(f, facts, site, 1), value);
+    note(f, site, object);
+}
+
+static void store_name(const frame *f, const code_facts *facts, const code_site *site)
+{
+    bool is_global = site->kind == SITE_STORE_GLOBAL || site->kind == SITE_DELETE_GLOBAL;
+    bool deletes = site->kind == SITE_DELETE_GLOBAL || site->kind == SITE_DELETE_NAME;
+    PyObject *namespace = frame_namespace(f, is_global);
+    if (!namespace || !PyDict_CheckExact(namespace))
+        return;
+    write_name(namespace, PyTuple_GET_ITEM(facts->code->co_names, site->argument),
+               deletes ? NULL : site_operand(f, facts, site, 1));
+    note(f, site, namespace);
+}
+
+void observed_store(const frame *f, const code_facts *facts, const code_site *site)
+{
+    switch (site->kind) {
+    case SITE_STORE_ATTR:
+    case SITE_DELETE_ATTR:
+        store_attribute(f, facts, site);
+        break;
+    case SITE_STORE_ITEM:
+    case SITE_DELETE_ITEM:
+    case SITE_STORE_SLICE:
+        store_item(f, facts, site);
+        break;
+    default:
+        store_name(f, facts, site);
+    }
+}
+
+void observed_store_fails(const frame *f)
+{
+    if (!latest.f || latest.f != f || frame_unit(f) != latest.at)
+        return;
+    observed_lost((uintptr_t)latest.object);
+    latest.f = NULL;
+}
