@@ -134,6 +134,14 @@ class FakeTimeline:
             raise ReplayError("no uncaught exception ended this program")
         return self._arrive(self.script.failure, StopReason.EXCEPTION)
 
+    def last_write(self, expression: str, frame: FrameId | None = None) -> Moment:
+        if expression == "nothing":
+            raise ReplayError("nothing has no value here")
+        return replace(self._arrive(1, StopReason.GOTO), text=f"{expression} becomes 6 here, it was 5")
+
+    def reads(self, frame: FrameId) -> list[Value]:
+        return [Value("a", "1", "int"), Value("b", "NameError: b", "", failed=True)]
+
     def step(self) -> Moment:
         return self._search(1, lambda point: True)
 

@@ -109,6 +109,29 @@ def test_questions(entered: Client, fine: Path) -> None:
     assert typed(entered, "p 6 * 7") == "42"
 
 
+def test_last_write_and_why(entered: Client, fine: Path) -> None:
+    move(entered, "goto 3")
+    entered.output("console")
+    stopped = move(entered, ".last-write total")
+    assert tick(stopped) == 1
+    entered.request("threads")
+    said = entered.output("console").splitlines()
+    assert said[0] == "total becomes 6 here, it was 5"
+    move(entered, "goto 3")
+    entered.output("console")
+    move(entered, "why total")
+    entered.request("threads")
+    said = entered.output("console").splitlines()
+    assert said[0] == "total becomes 6 here, it was 5"
+    assert said[-2:] == ["  a = 1", "  b cannot be read: NameError: b"]
+
+
+def test_why_of_nothing(entered: Client) -> None:
+    move(entered, "why nothing")
+    entered.request("threads")
+    assert "nothing has no value here" in entered.output("stderr")
+
+
 def test_what_if(entered: Client) -> None:
     for mark in ("", ".", ":"):
         answer = typed(entered, mark + "what-if total = 3")

@@ -287,6 +287,23 @@ def test_a_file_that_is_no_recording(client: Client, tmp_path: Path, content: by
     assert "\n" not in str(refused.value)
 
 
+def test_why_in_the_console(client: Client, tmp_path: Path) -> None:
+    program = write(tmp_path, "sums.py", "price = 3\ncount = 2\ntotal = price * count\nprice = 0\nprint(total)\n")
+    start(client, "launch", program=str(program), stopAt="end")
+    client.request("reverseContinue", threadId=1)
+    client.wait_for("stopped")
+    breaks(client, program, 5)
+    go(client, "continue")
+    frame = client.request("stackTrace", threadId=1)["stackFrames"][0]["id"]
+    client.output("console")
+    client.request("evaluate", expression=".why total", context="repl", frameId=frame)
+    assert client.wait_for("stopped")["reason"] == "goto"
+    assert top(client) == ("<module>", 3)
+    said = client.output("console").splitlines()
+    assert said[0] == "total becomes 6 here, it had no value before"
+    assert said[-2:] == ["  price = 3", "  count = 2"]
+
+
 def test_what_if_in_the_console(client: Client, fine: Path) -> None:
     start(client, "launch", program=str(fine), stopAt="entry")
     breaks(client, fine, line_of(fine, "square"))

@@ -54,6 +54,8 @@ COMMANDS = (
     Command(("tasks",), None, "the asyncio tasks, and what they wait for"),
     Command(("output",), None, "everything the program had written by now"),
     Command(("print", "p"), r"[^=].*", "EXPRESSION: its value here"),
+    Command(("last-write",), r"[^=].*", "EXPRESSION: back to the line that last changed its value"),
+    Command(("why",), r"[^=].*", "EXPRESSION: the same, and what that line read to make it"),
     Command(("what-if",), r".+", "STATEMENT: what would follow if it ran here, beside what did"),
     Command(("help", "h"), None, "this list"),
 )
@@ -103,8 +105,10 @@ class Console:
             return None
         return typed
 
-    def journey(self, typed: Typed) -> Journey | None:
+    def journey(self, typed: Typed, frame: FrameId | None) -> Journey | None:
         """The motion a command asks for; None when it asks for none."""
+        if typed.word in ("last-write", "why"):
+            return lambda timeline: timeline.last_write(typed.argument, frame)
         if typed.word != "goto":
             return JOURNEYS.get(typed.word)
         return to_entry(self._session.entry) if typed.argument == "entry" else goto(typed.argument)
@@ -117,6 +121,8 @@ class Console:
         if moment.text and not already_said:
             self._session.say(moment.text)
         self._session.say(self._tick())
+        if typed.word == "why" and moment.reason is StopReason.GOTO:
+            self._session.say(self._reads())
 
     def answer(self, typed: Typed) -> str:
         """What to print for a command that is neither a motion nor `print` nor `what-if`."""
@@ -127,6 +133,13 @@ class Console:
             return False
         answer = self._session.timeline.evaluate(f"{name[0]!r} in locals() or {name[0]!r} in globals()", frame)
         return not answer.failed and answer.text == "True"
+
+    def _reads(self) -> str:
+        """What the line read at which the timeline stands, a line each."""
+        timeline = self._session.timeline
+        values = timeline.reads(timeline.stack()[0].id)
+        rows = [f"  {value.name} {'cannot be read: ' if value.failed else '= '}{value.text}" for value in values]
+        return "\n".join(rows) or "  it reads no variable"
 
     def _tick(self) -> str:
         timeline = self._session.timeline

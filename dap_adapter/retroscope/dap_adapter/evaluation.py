@@ -35,7 +35,7 @@ class Evaluation:
             return self._value(typed.argument, frame)
         if typed.word == "what-if":
             return {"result": self._what_if(typed.argument, frame), "variablesReference": 0}
-        journey = self._console.journey(typed)
+        journey = self._console.journey(typed, frame)
         if journey is None:
             return {"result": self._console.answer(typed), "variablesReference": 0}
         return Reply({"result": "", "variablesReference": 0}, then=lambda: self._console.travel(typed, journey))
