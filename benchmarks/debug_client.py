@@ -24,7 +24,7 @@ class DebugClient:
     """Starts an adapter and talks to it; `close` ends it."""
 
     def __init__(self, command: Sequence[str | Path], folder: Path) -> None:
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by `close`
         self._process = subprocess.Popen(
             [str(word) for word in command], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -1,6 +1,7 @@
 """The recorders that `rivals.py` compares: how each is installed, records, and answers.
 
-Each lives in an environment of its own. What a recorder has no way to do is None; what fails raises, and the table says so.
+Each lives in an environment of its own. What a recorder has no way to do is None; what fails raises, and the table
+says so.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class Recorder:
 
     def version(self, home: Path) -> str:
         code = f"import importlib.metadata as m; print(m.version({self.name!r}))"
-        return subprocess.run([home / "bin/python", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run([home / "bin/python", "-c", code], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
 
 class WithAdapter(Recorder):
@@ -125,8 +127,7 @@ class Retroscope(WithAdapter):
         with retroscope.open(session.folder / "trace.db") as trace:
             *_, last = trace.hits(f"{session.program}:{line}")
             found = last.frame  # the timeline stands there
-            taken = timed(lambda: found.moment.last_write("ledger.opened"))
-        return taken
+            return timed(lambda: found.moment.last_write("ledger.opened"))
 
 
 class Retrace(WithAdapter):
@@ -134,7 +135,8 @@ class Retrace(WithAdapter):
     files = ("run.retrace",)
 
     def record(self, session: Session, arguments: list[str]) -> str:
-        return session.run(session.home / "bin/retracepython", "--recording", "run.retrace", session.program, *arguments)
+        command = [session.home / "bin/retracepython", "--recording", "run.retrace", session.program]
+        return session.run(*command, *arguments)
 
     def replayed(self, session: Session) -> str | None:
         session.run(session.home / "bin/replay", "--recording", "run.retrace", "--extract", "pidfiles")
@@ -165,7 +167,8 @@ class Chronotrace(Recorder):
     remark = "browsed at its prompt; its last write is of a local variable, for it records no attribute writes"
 
     def record(self, session: Session, arguments: list[str]) -> str:
-        return session.run(session.home / "bin/chronotrace", "record", "--out", "run.chrono", session.program, *arguments)
+        command = [session.home / "bin/chronotrace", "record", "--out", "run.chrono", session.program]
+        return session.run(*command, *arguments)
 
     def browse(self, session: Session, line: int) -> tuple[float, float] | None:
         home = session.home / "bin/chronotrace"

@@ -2,8 +2,8 @@
 
     python benchmarks/rivals.py [--homes FOLDER] [--rounds N] [--write] [NAME …]
 
-Each recorder is installed from PyPI into an environment of its own below FOLDER (build/rivals). Every number is measured
-in this run; a cell says what failed, in the recorder's own words. Exit status 1 when Retroscope itself failed.
+Each recorder is installed from PyPI into an environment of its own below FOLDER (build/rivals). Every number is
+measured in this run; a cell says what failed, in the recorder's own words. Exit status 1 when Retroscope itself failed.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ class Measured:
         return NONE if found is None else f"{_time(found[0])}, {_time(found[1])}"
 
     def last_write(self) -> str:
-        found = self._recorder.last_write(self.session("ledger"), line_of(LAST_LINE)) if self._recorded("ledger") else None
+        if not self._recorded("ledger"):
+            return NONE
+        found = self._recorder.last_write(self.session("ledger"), line_of(LAST_LINE))
         return NONE if found is None else _time(found)
 
     def same(self, program: str) -> str:

@@ -32,6 +32,9 @@ COMMANDS = {
     "verify": Command("run a recording again and check every input", "scope verify trace.db"),
     "info": Command("say what a trace is, how long, how big, and whether it is complete", "scope info trace.db --json"),
     "events": Command("list the inputs of a trace, one a line", "scope events trace.db --name 'time.*' --limit 20"),
+    "export": Command(
+        "write calls and lines for other programs: Perfetto, or JSON lines", "scope export trace.db --perfetto run.json"
+    ),
     "dap": Command("serve an editor with the Debug Adapter Protocol", "scope dap --port 4711"),
     "doctor": Command("check whether this machine can record and replay", "scope doctor"),
     "completion": Command("print a completion script for a shell", 'eval "$(scope completion bash)"'),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -206,6 +206,15 @@ class Recording:
                 if record.index >= part.records:
                     break
                 yield part.first + record.index, record.name, record.kind_name, record.value()
+
+    def results_of(self, names: Container[str]) -> Iterator[tuple[int, str, object]]:
+        """(number, callable, recorded result) of each call of the callables of these names."""
+        for part in self._parts:
+            for record in self._trace.records(part.process):
+                if record.index >= part.records:
+                    break
+                if record.kind == Kind.RESULT and record.name in names:
+                    yield part.first + record.index, record.name, record.value()
 
     @property
     def meta(self) -> dict[str, object]:
