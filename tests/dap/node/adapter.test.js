@@ -55,7 +55,8 @@ describe("the adapter on standard streams", () => {
   it("says that it can go back", async () => {
     const { body } = await client.initializeRequest();
     assert.strictEqual(body.supportsStepBack, true);
-    assert.strictEqual(body.supportsGotoTargetsRequest, undefined);
+    assert.strictEqual(body.supportsGotoTargetsRequest, true);
+    assert.strictEqual(body.supportsSetVariable, undefined);
   });
 
   it("answers an unknown request with an error, not with silence", async () => {
