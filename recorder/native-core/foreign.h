@@ -28,6 +28,7 @@ enum foreign_flag {
     FOREIGN_WAITS_WRITE = 8,
     FOREIGN_FD = 16,         /* the result is a new descriptor */
     FOREIGN_LOCAL = 32,      /* runs as it is on a regular file's descriptor, argument 0 */
+    FOREIGN_ALWAYS = 128,    /* its rule holds outside the boundary too */
     FOREIGN_NAMED = 64,      /* only where it is looked up by its name: ctypes and cffi show its result to the program */
 };
 
@@ -75,6 +76,9 @@ typedef struct {
 /* Is the call to be recorded or replayed? Not while hidden, and only in a thread of the program. */
 bool foreign_crosses(void);
 
+/* Makes a call that does not cross. */
+long foreign_pass(unsigned function, const long *arguments);
+
 /* The outcome: writes it (recording), and with it `data` (NULL: none), which is beyond the outs; errno is kept. */
 void foreign_record(const foreign_call *call, long result, const void *data, size_t size);
 
@@ -101,6 +105,9 @@ foreign_rule foreign_rule_of(const char *name);
 
 /* Has an extension started a thread of its own? */
 extern bool foreign_threads;
+
+/* Is the recording over for calls of extensions, as replay will have stopped before them? */
+extern bool foreign_lost;
 
 /* How many calls of extensions are in the record. */
 extern uint64_t foreign_recorded;

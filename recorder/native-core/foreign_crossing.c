@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-bool foreign_threads;
+bool foreign_threads, foreign_lost;
 uint64_t foreign_recorded;
 static boundary_entry **defined; /* by index in foreign_descriptions */
 
@@ -36,10 +36,22 @@ int foreign_define(void)
 
 /* A thread that Python does not know belongs to the extension alone: nothing the program sees depends on when it runs,
  * or the recording could not be exact anyway. */
-bool foreign_crosses(void)
+static bool is_of_program(void)
 {
     return core_mode != MODE_OFF && !core_hidden && !core_looking && PyGILState_GetThisThreadState() &&
            !threads_without_turn();
+}
+
+bool foreign_crosses(void)
+{
+    return is_of_program() && !foreign_lost;
+}
+
+long foreign_pass(unsigned function, const long *arguments)
+{
+    if (foreign_lost && is_of_program())
+        return foreign_run(function, arguments);
+    return foreign_real[function](arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
 
 /* --- the GIL --------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "foreign_arguments.h"
 #include "foreign_names.h"
 #include "foreign_system.h"
+#include "foreign_workers.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -199,6 +200,8 @@ static long rule_thread(unsigned function, const long *a)
     Dl_info place;
     char text[400];
     bool found = dladdr((void *)a[2], &place) && place.dli_fname;
+    if (found && foreign_worker_starts(place.dli_fname, a))
+        return 0;
     const char *slash = found ? strrchr(place.dli_fname, '/') : NULL;
     snprintf(text, sizeof text, "starts a thread of its own (%.200s)", slash ? slash + 1 : "an unknown library");
     if (core_mode == MODE_REPLAY)
@@ -210,6 +213,18 @@ static long rule_thread(unsigned function, const long *a)
     }
     foreign_threads = true;
     return foreign_real[function](a[0], a[1], a[2], a[3], 0, 0);
+}
+
+/* The child belongs to the extension: it runs another program. */
+static long rule_fork(unsigned function, const long *a)
+{
+    (void)a;
+    if (core_mode == MODE_REPLAY)
+        foreign_cannot("starts a process of its own");
+    static const char text[] = "an extension starts a process of its own: replay stops at that place";
+    foreign_note(text, sizeof text - 1);
+    foreign_lost = true; /* its handler of SIGCHLD would write anywhere into what is being recorded */
+    return foreign_real[function](0, 0, 0, 0, 0, 0);
 }
 
 /* Functions that are looked up by name instead of linked. */
@@ -228,6 +243,9 @@ foreign_rule foreign_rule_of(const char *name)
         {"fopen", rule_fopen}, {"fopen64", rule_fopen}, {"fdopen", rule_fdopen},
         {"syscall", foreign_syscall}, {"sysconf", foreign_sysconf}, {"getauxval", foreign_auxiliary}, {"prctl", foreign_prctl},
         {"pthread_getattr_np", foreign_thread_attributes}, {"dlsym", rule_dlsym}, {"pthread_create", rule_thread},
+        {"pthread_cond_wait", foreign_worker_wait}, {"pthread_cond_signal", foreign_worker_signal},
+        {"pthread_cond_broadcast", foreign_worker_broadcast}, {"pthread_mutex_unlock", foreign_worker_unlock},
+        {"pthread_join", foreign_worker_join}, {"fork", rule_fork},
         {"mkstemp", rule_temporary}, {"mkstemp64", rule_temporary}, {"getcwd", foreign_getcwd},
         {"getpwuid_r", foreign_account}, {"getpwnam_r", foreign_account}, {"getpwuid", foreign_account_shared},
         {"getpwnam", foreign_account_shared}, {"realpath", foreign_realpath}, {"getaddrinfo", foreign_getaddrinfo}, {"freeaddrinfo", foreign_freeaddrinfo},

@@ -29,8 +29,8 @@ static foreign_rule rules[FOREIGN_MOST];
 
 static long land(unsigned function, const long *arguments)
 {
-    if (!foreign_crosses())
-        return foreign_real[function](arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
+    if (!(foreign_descriptions[function].flags & FOREIGN_ALWAYS) && !foreign_crosses())
+        return foreign_pass(function, arguments);
     return rules[function] ? rules[function](function, arguments) : foreign_cross(function, arguments);
 }
 

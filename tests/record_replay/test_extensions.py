@@ -101,6 +101,30 @@ def test_a_thread_of_an_extension_is_noted_and_stops_the_replay_in_one_sentence(
     assert stack == ["in <module>", "in starts"]
 
 
+STARTS_A_PROCESS = """
+import ctypes
+libc = ctypes.CDLL(None)
+print("before", flush=True)
+
+def starts():
+    if libc.fork() == 0:
+        libc._exit(0)
+
+starts()
+print("after", libc.getpid() > 0)
+"""
+
+
+def test_a_process_of_an_extension_is_noted_and_stops_the_replay_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(STARTS_A_PROCESS)
+    recorded = run(SCOPE, "record", "-o", "trace.db", "program.py", cwd=tmp_path)
+    assert (recorded.status, recorded.stdout) == (0, "before\nafter True\n")
+    assert "an extension starts a process of its own" in run(SCOPE, "info", "trace.db", cwd=tmp_path).stdout
+    verified = run(SCOPE, "verify", "trace.db", cwd=tmp_path)
+    assert verified.status == 3
+    assert "an extension of the program starts a process of its own" in verified.stderr
+
+
 def test_more_threads_for_numbers_are_noted(tmp_path: Path) -> None:
     command = ("env", "OMP_NUM_THREADS=2", SCOPE, "record", "-o", "trace.db", "-c", "import numpy; print(1)")
     assert run(*command, cwd=tmp_path).status == 0

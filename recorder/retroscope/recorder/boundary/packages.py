@@ -10,7 +10,7 @@ _NAMES = """
     aiohttp bcrypt _cffi_backend chardet charset_normalizer contourpy cryptography debugpy frozenlist gevent
     google greenlet h5py httptools kiwisolver line_profiler lxml markupsafe matplotlib msgpack multidict numpy
     orjson pandas PIL propcache psutil psycopg_binary pyarrow pycurl pydantic_core pyinstrument regex rpds scipy
-    simplejson sklearn sqlalchemy ujson viztracer yaml _yaml _yappi yarl zope zstandard
+    simplejson sklearn sqlalchemy ujson uvloop viztracer websockets _yaml yaml _yappi yarl zope zstandard
 """
 
 LISTED = frozenset(_NAMES.split())
