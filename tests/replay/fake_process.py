@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import json
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 from retroscope.replay import protocol
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import Action, Marks, Match, Op, Reason, Stopped, TableEntry, Want
+
+from tests.replay import fake_blocks
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class FakeProcess:
     ) -> None:
         self.run, self.control, self.tick, self.table, self.inside = run, control, tick, table, inside
         self.over = False
+        self.observed = -1
         self.marks = Marks(())
         self.marked_at = 0
         self.pid = 0
@@ -140,6 +144,8 @@ class FakeProcess:
             pass
         finally:
             self.control.close()
+            if self.observed >= 0:
+                os.close(self.observed)
             self.run.living.discard(self.number)
 
     def receive(self) -> bytes:
@@ -147,12 +153,17 @@ class FakeProcess:
         data, ancillary, _, _ = self.control.recvmsg(1 << 20, socket.CMSG_SPACE(4))
         for _, _, payload in ancillary:
             (fd,) = array.array("i", payload[:4])
-            self.passed = socket.socket(fileno=fd)
+            if protocol.op_of(data) == Op.OBSERVE:
+                self.observed = fd
+            else:
+                self.passed = socket.socket(fileno=fd)
         return data
 
     def answer(self, data: bytes) -> None:
         op = protocol.op_of(data)
-        if op == Op.RUN:
+        if op == Op.RUN and self.observed >= 0:
+            self.control.send(protocol.pack_stopped(self.go_observed(*protocol.unpack_run(data))))
+        elif op == Op.RUN:
             self.control.send(protocol.pack_stopped(self.go(*protocol.unpack_run(data))))
         elif op == Op.BREAKPOINTS:
             self.table = protocol.unpack_breakpoints(data)
@@ -168,6 +179,17 @@ class FakeProcess:
         elif op == Op.LOOK:
             assert self.passed is not None and self.run.looker is not None
             threading.Thread(target=self.run.looker, args=(self.passed, self.tick), daemon=True).start()
+
+    def go_observed(self, until: int, *rest: int) -> Stopped:
+        start = self.tick
+        stopped = self.go(until, *rest)
+        for first in range(start + 1, self.tick + 1, fake_blocks.TICKS):
+            last = min(first + fake_blocks.TICKS - 1, self.tick)
+            block = fake_blocks.pack(self.run, first, last)
+            data = len(block).to_bytes(4, "little") + block
+            while data:
+                data = data[os.write(self.observed, data) :]
+        return stopped
 
     def go(self, until: int, want: int, max_depth: int, action: int, thread: int) -> Stopped:
         assert not self.over, "RUN after the end"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from retroscope.trace import DamagedTrace, open_trace
 from retroscope.trace.index_layout import INDEX_META, INDEX_VERSION
 from retroscope.trace.index_reader import UnusableIndex, open_index
-from retroscope.trace.index_writer import IndexRefused, IndexWriter, StorageFull
+from retroscope.trace.index_writer import IndexRefused, IndexWriter, StorageFull, delete_index
 from retroscope.trace.pages import PageFile
 from retroscope.trace.whole_pages import check_whole
 
@@ -264,3 +264,22 @@ def test_a_list_of_free_pages_that_names_used_ones_is_refused(trace: Path) -> No
     trace.write_bytes(data)
     with pytest.raises(DamagedTrace):
         IndexWriter(str(trace))
+
+
+def test_deleting_gives_the_room_back(trace: Path) -> None:
+    before, size = reading.everything(str(trace)), trace.stat().st_size
+    write_index(str(trace), blocks=40)
+    assert trace.stat().st_size > 2 * size
+    trace.chmod(0o640)
+    reader = open_trace(trace)
+    delete_index(str(trace))
+    assert trace.stat().st_size <= size + 8 * 4096
+    assert trace.stat().st_mode & 0o777 == 0o640
+    assert digest(str(trace)) == "none"
+    assert reading.everything(str(trace)) == before
+    assert len(list(reader.records(1))) > 60
+    assert is_whole(trace)
+    assert [path.name for path in trace.parent.iterdir()] == ["trace.db"]
+    reader.close()
+    write_index(str(trace))
+    assert reading.everything(str(trace)) == before

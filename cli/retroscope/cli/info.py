@@ -11,6 +11,7 @@ from retroscope.cli.messages import OK, printable
 from retroscope.cli.redaction import redact, redact_words
 from retroscope.recorder.closing import bytes_text, duration
 from retroscope.trace import Kind, open_trace
+from retroscope.trace.index_reader import UnusableIndex, index_summaries
 
 if TYPE_CHECKING:
     import argparse
@@ -58,7 +59,20 @@ def describe(trace: TraceReader, *, secrets: bool) -> dict[str, object]:
         "redacted": meta.get("redacted") or [],
         "sources": len({(source.path, source.hash) for source in sources}),
         "inputs": sum(process.records for process in trace.processes()),
+        "index": _indexes(trace.path),
         "processes": [_process(trace, process, secrets=secrets) for process in trace.processes()],
+    }
+
+
+def _indexes(path: str) -> dict[str, object]:
+    """Of each process that has an index, by its number: how far it is and how big; or why it is not used."""
+    try:
+        summaries = index_summaries(path)
+    except UnusableIndex as error:
+        return {"unusable": error.why}
+    return {
+        str(process): {"ticks": each.ticks, "complete": each.complete, "all_code": each.all_code, "bytes": each.bytes}
+        for process, each in summaries.items()
     }
 
 
@@ -132,6 +146,7 @@ def _lines(facts: dict[str, object]) -> list[str]:
         f"  size       {_count(facts['inputs'], 'input')}{many}, {_size(facts['bytes'])} in the file",
         f"  sources    {_count(facts['sources'], 'file')} kept in the trace",
     ]
+    lines += _index_lines(facts["index"], bool(many))
     redacted = facts["redacted"]
     if isinstance(redacted, list) and redacted:
         lines.append(f"  redacted   {', '.join(map(str, redacted))}: stand-ins are in their place")
@@ -143,6 +158,19 @@ def _lines(facts: dict[str, object]) -> list[str]:
     if first["inputs"]:
         lines.append(f"  next       scope replay {facts['trace']}")
     return [printable(line) for line in lines]
+
+
+def _index_lines(indexes: object, several: bool) -> list[str]:
+    assert isinstance(indexes, dict)
+    if "unusable" in indexes:
+        return [f"  index      not used: {indexes['unusable']}; `scope index --rebuild` makes a new one"]
+    lines = []
+    for process, facts in indexes.items():
+        whose = f"process {process}: " if several else ""
+        how = "" if facts["complete"] else "not complete, `scope index` goes on with it; "
+        code = ", library code in full" if facts["all_code"] else ""
+        lines.append(f"  index      {whose}{how}{_count(facts['ticks'], 'tick')} in {_size(facts['bytes'])}{code}")
+    return lines
 
 
 def _process_lines(process: dict[str, object], title: str) -> list[str]:

@@ -35,6 +35,9 @@ COMMANDS = {
     "export": Command(
         "write calls and lines for other programs: Perfetto, or JSON lines", "scope export trace.db --perfetto run.json"
     ),
+    "index": Command(
+        "note what every line did, so that questions about the past are answered at once", "scope index trace.db"
+    ),
     "dap": Command("serve an editor with the Debug Adapter Protocol", "scope dap --port 4711"),
     "doctor": Command("check whether this machine can record and replay", "scope doctor"),
     "completion": Command("print a completion script for a shell", 'eval "$(scope completion bash)"'),

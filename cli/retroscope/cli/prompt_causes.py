@@ -8,7 +8,9 @@ from retroscope.cli.prompt import CommandFailed, Session
 def last_write(session: Session, rest: str) -> None:
     if not rest:
         raise CommandFailed("of what? last-write EXPRESSION")
-    session.moved(session.timeline.last_write(rest, session.frame().id))
+    searched = rest.startswith("-s ")
+    expression = rest.removeprefix("-s ").strip()
+    session.moved(session.timeline.last_write(expression, session.frame().id, use_index=not searched))
 
 
 def why(session: Session, rest: str) -> None:

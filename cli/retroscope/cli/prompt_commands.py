@@ -344,7 +344,7 @@ COMMANDS = [
     Command(("watch",), "EXPRESSION", "stop when the value changes, in both directions", _watch),
     Command(("delete", "d"), "[N]", "delete breakpoint N, or all", _delete),
     Command(("catch",), "raised | uncaught [TYPE… | off]", "stop at exceptions, in both directions", _catch),
-    Command(("last-write",), "EXPRESSION", "back to the line that last changed the value", last_write),
+    Command(("last-write",), "[-s] EXPRESSION", "back to the line that last changed the value", last_write),
     Command(("why",), "EXPRESSION", "the same, and what that line read to make it", why),
     Command(("what-if",), "STATEMENT", "what the program would do from here on after this change", _what_if),
     Command(("tick",), "", "where in time this is", _tick),

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from retroscope.replay.index import Index, NotIndexed, UnusableIndex
+from retroscope.replay.index_stores import freed_since, last_store
 from retroscope.replay.looking import Looker, LookFailed
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.motion import Motion, Search
@@ -50,8 +52,17 @@ class NeverWritten(ReplayError):
 class LastWrite:
     """One question on the current moment of `motion`."""
 
-    def __init__(self, motion: Motion, expression: str, subject: Subject, state: State | None = None) -> None:
+    def __init__(
+        self,
+        motion: Motion,
+        expression: str,
+        subject: Subject,
+        state: State | None = None,
+        index: Index | None = None,
+    ) -> None:
+        """`index`: where the answer is looked up first; None: it is searched for."""
         self._motion = motion
+        self._index = index
         self._expression = expression
         self._subject = subject
         self._state = state or state_in(motion.current, subject)
@@ -60,6 +71,9 @@ class LastWrite:
 
     def find(self, visible_only: bool) -> Write:
         """Raises ReplayError when no line of the recording did it. The current process stays where it is."""
+        known = self._look_up(visible_only)
+        if known is not None:
+            return known
         state, upto = self._state, self._motion.current.tick
         while True:
             assert state is not None
@@ -72,6 +86,27 @@ class LastWrite:
         return Write(
             self._seen_tick(tick) if visible_only else tick, self._sentence(state, change.tick, before) + remark
         )
+
+    def _look_up(self, visible_only: bool) -> Write | None:
+        """What the index says, if it holds: the line made the value what it is now, and its object lived ever since."""
+        index, state, now = self._index, self._state, self._motion.current.tick
+        if index is None or self._subject[0] != "place" or state is None or state.items or not state.value:
+            return None
+        place = self._subject[1]
+        try:
+            store = last_store(index, place, now)
+            if store is None or (place[0] != "local" and freed_since(index, place[2], store.tick, now)):
+                return None
+        except (NotIndexed, UnusableIndex):
+            return None
+        before = self._state_at(store.line_tick if place[0] == "local" else store.tick)
+        after = self._state_at(store.tick + 1)
+        if after is None or not after.is_the_same_as(state) or after.is_the_same_as(before):
+            return None  # something else has written there since
+        tick = self._seen_tick(store.line_tick) if visible_only and index.all_code else store.line_tick
+        unseen = "C code" if index.all_code else "C or library code"
+        remark = "" if place[0] == "local" else f"; not known is whether {unseen} has stored the same value again since"
+        return Write(tick, self._sentence(state, store.tick + 1, before) + remark)
 
     def _sentence(self, state: State, after: int, before: State | None) -> str:
         now = self._state_at(after) or state

@@ -91,7 +91,21 @@ class ReplayProcess:
         thread: int = ANY_THREAD,
     ) -> Stopped:
         """Runs on and returns where it stopped; with COLLECT it only stops at `until` or at the end."""
+        self.begin_run(until, want, max_depth, action, thread)
+        return self.finish_run()
+
+    def begin_run(
+        self,
+        until: int,
+        want: int = Want.NOTHING,
+        max_depth: int = ANY_DEPTH,
+        action: Action = Action.STOP,
+        thread: int = ANY_THREAD,
+    ) -> None:
+        """The first half of `run`; `fileno` becomes readable when `finish_run` need not wait."""
         self._send(pack_run(until, want, max_depth, action, thread))
+
+    def finish_run(self) -> Stopped:
         answer = self._receive()
         if not isinstance(answer, Stopped):
             raise ReplayError("the replay process answered a RUN with something else")
@@ -118,6 +132,10 @@ class ReplayProcess:
         child.table_version = self.table_version
         child.marks = self.marks
         return child
+
+    def fileno(self) -> int:
+        """Its control socket, to wait for."""
+        return self._control.fileno()
 
     def look(self) -> socket.socket:
         """The stream of a throw-away fork in which the inspector serves."""

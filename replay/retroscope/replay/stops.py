@@ -7,12 +7,14 @@ breakpoints and for the text of exceptions.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from retroscope.replay.breakpoints import BreakpointTable
 from retroscope.replay.hit_numbers import HitNumbers
+from retroscope.replay.index import Index, NotIndexed, UnusableIndex
+from retroscope.replay.indexed import can_answer, first_hit_after, hits_before
 from retroscope.replay.looking import Looker, LookFailed
 from retroscope.replay.messages import parse_message
 from retroscope.replay.moments import Breakpoint, InputId, Moment, ReplayError, StopReason, ThreadId, Tick
@@ -28,7 +30,14 @@ _NEVER_CAUGHT = "raised here and never caught"
 class Stops:
     """Motions with their ends. The caller takes care of interrupts and divergences, which are raised."""
 
-    def __init__(self, motion: Motion, table: BreakpointTable, watches: Watches, recording: Recording) -> None:
+    def __init__(
+        self,
+        motion: Motion,
+        table: BreakpointTable,
+        watches: Watches,
+        recording: Recording,
+        index: Index | None = None,
+    ) -> None:
         self._motion = motion
         self._table = table
         self._watches = watches
@@ -38,6 +47,7 @@ class Stops:
         self.on_message: Callable[[Breakpoint, Tick, str], None] = lambda *_: None
         """What breakpoints with a message say where they are hit."""
         self._numbers = HitNumbers(motion, lambda: BreakpointTable(recording.source_paths(), recording.source))
+        self.index = index
         self.only_library = False
         """Whether the program has no code of its own, as with -m of a module of the library."""
 
@@ -90,6 +100,9 @@ class Stops:
         raise_here = not seen
         if not search.want & ~Want.VISIBLE:  # nothing to look for on the way: the nearest snapshot is good enough
             return self._raised_at(Tick(failure), _NEVER_CAUGHT) if failure is not None else self.go_to_the_end()
+        indexed = self._indexed_ahead(search, self._motion.current.tick)
+        if indexed is not None and (moment := self._go_ahead(indexed, failure, plain)) is not None:
+            return moment
         if search.want & Want.WATCH:
             self._watches.begin()
         while True:
@@ -123,7 +136,7 @@ class Stops:
         remark = self._watches.unseen() if search.want & Want.WATCH else ""
         search = replace(search, want=search.want & ~Want.WATCH)
         floor = max(failure or 0, written[1].tick if written else 0)
-        places = groupby(self._motion.backward(search, bound), lambda match: match.tick)
+        places = groupby(self._found_before(search, bound), lambda match: match.tick)
         for tick, matches in places:
             if tick <= floor:
                 break
@@ -145,6 +158,37 @@ class Stops:
             text = "the program begins here; only Python's own start-up is before, where `goto 1` leads"
             return self.go(self.entry, StopReason.BEGINNING, text + remark)
         return self.go(Tick(1), StopReason.BEGINNING, "the recording begins here" + remark)
+
+    def _found_before(self, search: Search, bound: int) -> Iterator[Match]:
+        """The matches before `bound`, last first: from the index as far as it goes, then by running."""
+        if self.index is not None and can_answer(search):
+            try:
+                for matches in hits_before(self.index, self._table.entries, bound):
+                    bound = matches[0].tick
+                    yield from matches
+            except (NotIndexed, UnusableIndex):
+                pass  # what is not in it is sought in the recording itself
+            else:
+                return
+        yield from self._motion.backward(search, bound)
+
+    def _indexed_ahead(self, search: Search, tick: int) -> list[Match] | None:
+        """The first matches after `tick`; None when only running can tell."""
+        if self.index is None or not can_answer(search):
+            return None
+        try:
+            return first_hit_after(self.index, self._table.entries, tick)
+        except (NotIndexed, UnusableIndex):
+            return None
+
+    def _go_ahead(self, matches: list[Match], failure: int | None, plain: StopReason) -> Moment | None:
+        """To what the index found ahead, or to the uncaught exception if that comes first, or to the end."""
+        if failure is not None and (not matches or matches[0].tick > failure):
+            return self._raised_at(Tick(failure), _NEVER_CAUGHT)
+        if not matches:
+            return self.go_to_the_end()
+        self._motion.to(matches[0].tick)
+        return self._accept(matches, plain)
 
     def _accept(self, matches: list[Match], plain: StopReason) -> Moment | None:
         """The moment that the current process stands at, if its matches are worth a stop."""

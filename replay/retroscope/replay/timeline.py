@@ -15,6 +15,7 @@ from typing import Self
 
 from retroscope.replay.api import ProgressCallback, TimelineApi, TracePath
 from retroscope.replay.breakpoints import BreakpointTable
+from retroscope.replay.index import fitting_index
 from retroscope.replay.last_write import LastWrite, subject_of
 from retroscope.replay.launch import launcher_of
 from retroscope.replay.moments import (
@@ -63,13 +64,9 @@ class Timeline:
     """See `TimelineApi` for what it offers. Not safe for several threads at once, except `interrupt`."""
 
     def __init__(
-        self,
-        recording: Recording,
-        launch: Callable[[], ReplayProcess],
-        end_launching: Callable[[], None],
-        progress: ProgressCallback | None = None,
-        budget: int | None = None,
-    ) -> None:
+        self, recording: Recording, launch: Callable[[], ReplayProcess], end_launching: Callable[[], None],
+        progress: ProgressCallback | None = None, budget: int | None = None, use_index: bool = True,
+    ) -> None:  # fmt: skip
         """`open` is the usual way. Takes `recording` over, and calls `end_launching` when everything is closed."""
         self.recording = recording
         self.program: Sequence[str] = recording.start.argv
@@ -87,9 +84,11 @@ class Timeline:
         self._motion = Motion(launch, budget)
         self._views = Views(self._motion)
         self._watches = Watches(self._motion)
-        self._stops = Stops(self._motion, self._table, self._watches, recording)
+        self.index, complaint = fitting_index(recording) if use_index else (None, "")
+        """What is known of the whole past without running it; None when there is no index, or none that fits."""
+        self._stops = Stops(self._motion, self._table, self._watches, recording, self.index)
         self._motion.on_leg = self._on_leg
-        self.warning = self._motion.warning
+        self.warning = "; ".join(filter(None, [self._motion.warning, complaint]))
         """What a person should know about this replay, for example that it is not sealed; mostly empty."""
         self.moving = False
         """Whether a motion is under way that `interrupt` would end."""
@@ -101,8 +100,14 @@ class Timeline:
             raise
 
     @classmethod
-    def open(cls, path: TracePath, process: int | None = None, progress: ProgressCallback | None = None) -> Timeline:
-        """A timeline that stands before the first line of the program's own code. Raises ReplayError and TraceError."""
+    def open(
+        cls, path: TracePath, process: int | None = None, progress: ProgressCallback | None = None,
+        use_index: bool = True,
+    ) -> Timeline:  # fmt: skip
+        """A timeline that stands before the first line of the program's own code. Raises ReplayError and TraceError.
+
+        `use_index`: questions that the trace's index answers are not answered by running.
+        """
         recording = Recording(str(path), process)
         try:
             launch, end_launching = launcher_of(recording)
@@ -110,7 +115,7 @@ class Timeline:
             recording.close()
             raise
         try:
-            return cls(recording, launch, end_launching, progress)
+            return cls(recording, launch, end_launching, progress, use_index=use_index)
         except BaseException:
             end_launching()
             recording.close()
@@ -125,6 +130,8 @@ class Timeline:
     def close(self) -> None:
         """Ends every process of this timeline."""
         self._views.close()
+        if self.index is not None:
+            self.index.close()
         self._motion.close()
         self._end_launching()
         self.recording.close()
@@ -153,12 +160,16 @@ class Timeline:
     def goto_failure(self) -> Moment:
         return self._move(self._stops.go_to_failure)
 
-    def last_write(self, expression: str, frame: FrameId | None = None) -> Moment:
-        """Before the line that last changed the value of a name, attribute or constant item, up to now."""
+    def last_write(self, expression: str, frame: FrameId | None = None, use_index: bool = True) -> Moment:
+        """Before the line that last changed the value of a name, attribute or constant item, up to now.
+
+        What the index cannot be certain of is said; without `use_index` it is searched for, which takes longer.
+        """
 
         def move() -> Moment:
             subject = subject_of(self._motion.current, expression, frame or 0)
-            write = LastWrite(self._motion, expression, subject).find(self.visible_only)
+            index = self.index if use_index else None
+            write = LastWrite(self._motion, expression, subject, index=index).find(self.visible_only)
             return self._stops.go(Tick(write.tick), StopReason.GOTO, write.text)
 
         return self._move(move)
@@ -200,7 +211,7 @@ class Timeline:
         ReplayError if `place` means nothing.
         """
         table = self._table_of(place)
-        stops = Stops(self._motion, table, Watches(self._motion), self.recording)
+        stops = Stops(self._motion, table, Watches(self._motion), self.recording, self.index)
         search = Search(Want.BREAKPOINT, conditions=table.conditions)
         self._motion.set_breakpoints(table.entries)
         try:

@@ -187,3 +187,40 @@ def open_index(path: str, process: int) -> IndexReader | None:
     if found is None:
         os.close(descriptor)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSummary:
+    """What is said of an index without reading it: `bytes` are those of its blocks and keys in the file."""
+
+    ticks: int
+    complete: bool
+    all_code: bool
+    bytes: int
+
+
+def index_summaries(path: str) -> dict[int, IndexSummary]:
+    """By process, of those that have an index; UnusableIndex when that cannot be said."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pages = PageFile(descriptor, path)
+        found = index_facts(path, pages)
+        sizes = dict.fromkeys(found, 0)
+        for table in (INDEX_BLOCKS, INDEX_KEYS) if found else ():
+            for key, place in pages.places(table).items():
+                process = int.from_bytes(key[: PROCESS_KEY.size], "big")
+                sizes[process] = sizes.get(process, 0) + (place.size if isinstance(place, Place) else len(place))
+    except DamagedTrace as error:
+        raise UnusableIndex(path, "it is damaged") from error
+    finally:
+        os.close(descriptor)
+    for process, facts in found.items():
+        if facts.get("version") != INDEX_VERSION:
+            raise UnusableIndex(path, f"process {process}: its version is {facts.get('version')}, not {INDEX_VERSION}")
+    return {process: _summary(facts, sizes[process]) for process, facts in found.items()}
+
+
+def _summary(facts: dict[str, object], size: int) -> IndexSummary:
+    ticks = facts.get("ticks")
+    complete = facts.get("complete") is True
+    return IndexSummary(ticks if isinstance(ticks, int) else 0, complete, facts.get("what") == "all", size)

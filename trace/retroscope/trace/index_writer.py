@@ -101,9 +101,9 @@ class IndexWriter:
             raise pages.damaged("something is missing from it")
         return dict(tables.facts(tables.checked(META, KEY_STATE, meta[KEY_STATE])).items())
 
-    def forget(self, process: int) -> None:
-        """Takes the index of a process out; first what says that there is one."""
-        prefix = PROCESS_KEY.pack(process)
+    def forget(self, process: int | None) -> None:
+        """Takes the index of a process, or of all, out; first what says that there is one. May raise StorageFull."""
+        prefix = b"" if process is None else PROCESS_KEY.pack(process)
         for table in INDEX_DATABASES:
             self._store.remove(table, prefix, self._state)
 
@@ -135,3 +135,40 @@ class IndexWriter:
         finally:
             self._store.close()
             os.close(self._descriptor)
+
+    def compact(self) -> None:
+        """Puts a copy in the place of the trace that has only what is in use; whoever has it open keeps the old file.
+
+        StorageFull when there is no room for it; then everything is as it was.
+        """
+        final = os.path.realpath(self.path)
+        folder, name = os.path.split(final)
+        temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.new")
+        try:
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageFull((error.strerror or str(error)).lower()) from error
+        try:
+            self._store.copy(descriptor)
+            copy = Store(temporary, descriptor, DATABASES, self._state)
+            copy.last_commit([], self._state)
+            copy.close()
+            os.fchmod(descriptor, os.fstat(self._descriptor).st_mode & 0o777)
+            os.rename(temporary, final)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        finally:
+            os.close(descriptor)
+
+
+def delete_index(path: str, process: int | None = None) -> None:
+    """Takes the index of a process, or of all, out of a trace, and gives its room back where that is possible."""
+    writer = IndexWriter(path)
+    try:
+        writer.forget(process)
+        writer.compact()
+    except StorageFull:
+        pass  # the index is gone all the same, and a later one will use its room
+    finally:
+        writer.close()

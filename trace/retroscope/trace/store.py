@@ -126,6 +126,13 @@ class Store:
                 return
         raise StorageFull(_reason(full))
 
+    def copy(self, descriptor: int) -> None:
+        """The newest commit into an empty file, without what is free in it; StorageFull when it has no room there."""
+        try:
+            self._environment.copyfd(descriptor, compact=True)
+        except (lmdb.Error, OSError) as error:
+            raise StorageFull(_reason(error)) from error
+
     def size(self) -> int:
         """Bytes that the finished file will have."""
         return self._used

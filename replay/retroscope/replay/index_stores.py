@@ -1,0 +1,96 @@
+"""Stores out of the index: which line last gave a variable, an attribute or an item its value.
+
+What code that the index does not see has stored (C code, setattr, the library unless it is noted in full) is not here:
+who needs certainty compares values, or searches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from retroscope.recorder import _core
+from retroscope.replay.index import Index
+from retroscope.replay.index_facts import Key, Kind, Rendered
+from retroscope.replay.index_frames import frame_id, last_line, stack
+
+
+@dataclass(frozen=True)
+class Store:
+    """A value was stored after tick `tick` by the line that began at tick `line_tick`; None: it was deleted."""
+
+    tick: int
+    line_tick: int
+    frame: int
+    value: Rendered | None
+
+
+def last_attribute(index: Index, address: int, name: str, before: int) -> Store | None:
+    """The last store to an attribute of the object at `address` at a tick below `before`."""
+    return _last(index, Kind.ATTR, address, name, before, lambda row: bool(row[3] == address and row[5] == name))
+
+
+def last_item(index: Index, address: int, key: str, before: int) -> Store | None:
+    """The same for an item of a container, `key` as Python writes it."""
+    return _last(index, Kind.ITEM, address, None, before, lambda row: bool(row[3] == address and row[4][2] == key))
+
+
+def last_name(index: Index, address: int, name: str, before: int) -> Store | None:
+    """The same for a name of the namespace whose dictionary is at `address`: globals, or the body of a class."""
+    return _last(index, Kind.NAME, address, name, before, lambda row: bool(row[3] == address and row[4] == name))
+
+
+def last_local(index: Index, frame: int, function: str, name: str, before: int) -> Store | None:
+    """The last change of a variable of a frame of `function`; None if it is what the call passed."""
+    hit = index.last_of(Kind.LOCAL, function, name, before, frame)
+    while hit is not None:
+        block = index.block(hit.block)
+        codes = _core.block_codes(block)
+        code_of = {row[2]: row[3] for row in _core.block_events(block, 0, (1 << 64) - 1, Kind.LINE)}
+        for row in reversed(_core.block_events(block, hit.tick, hit.tick, Kind.LOCAL)):
+            _, tick, named, slot, value, by = row
+            code = code_of.get(named)
+            if code is None or codes[code][3][slot] != name or frame_id(index, hit.block, named) != frame:
+                continue
+            return Store(tick, by, frame, None if value is None else Rendered.of(value))
+        hit = index.last_of(Kind.LOCAL, function, name, hit.tick, frame)
+    return None
+
+
+def freed_since(index: Index, address: int, since: int, before: int) -> bool:
+    """Whether an object at `address`, to which something was stored, was freed at a tick from `since` on."""
+    return index.last_of(Kind.FREED, address, None, before, since) is not None
+
+
+def last_store(index: Index, place: list[Any], tick: int) -> Store | None:
+    """The last store to a place as `inspector_places.py` has it, before the line of `tick` runs."""
+    kind, key, where = place[:3]
+    if kind == "attribute":
+        return last_attribute(index, where, key, tick)
+    if kind == "item":
+        stores = [last_item(index, where, key, tick)]
+        if key[:1] in "'\"":
+            stores.append(last_name(index, where, key[1:-1], tick))
+        return max((store for store in stores if store), key=lambda store: store.tick, default=None)
+    if kind == "local":
+        frames = stack(index, tick, place[4])
+        frame = frames[len(frames) - where]
+        return last_local(index, frame.id, frame.function, key, tick)
+    return None
+
+
+def _last(
+    index: Index, kind: Kind, first: Key, second: Key, before: int, holds: Callable[[tuple[Any, ...]], bool]
+) -> Store | None:
+    """The last fact of a key that `holds`."""
+    hit = index.last_of(kind, first, second, before)
+    while hit is not None:
+        rows = [row for row in _core.block_events(index.block(hit.block), hit.tick, hit.tick, kind) if holds(row)]
+        if rows:
+            frame = frame_id(index, hit.block, rows[-1][2])
+            value = rows[-1][-1]
+            line_tick = last_line(index, frame, hit.tick)
+            return Store(hit.tick, line_tick, frame, None if value is None else Rendered.of(value))
+        hit = index.last_of(kind, first, second, hit.tick)
+    return None

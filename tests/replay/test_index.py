@@ -1,0 +1,144 @@
+"""The index of real recordings: every answer is what the same timeline finds by running, or that it is not known."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+
+import pytest
+from retroscope.replay.breakpoints import code_lines, function_names
+from retroscope.replay.index import Index, open_index_of
+from retroscope.replay.index_building import IndexBuilder
+from retroscope.replay.index_facts import Place
+from retroscope.replay.index_frames import stack, threads
+from retroscope.replay.recording import Recording
+from retroscope.replay.timeline import Breakpoint, Moment, StopReason, Tick, Timeline
+
+from tests.replay.conftest import PROGRAMS, SCOPE
+
+VALUES = PROGRAMS.parent / "values"
+NAMES = sorted([f"walks/{path.stem}" for path in PROGRAMS.glob("*.py") if path.stem != "long"]
+               + [f"values/{path.stem}" for path in VALUES.glob("*.py")])  # fmt: skip
+SEGMENTS = 700
+"""Ticks of a segment: each recording has many, whose seams fall anywhere."""
+
+
+class Indexed:
+    """A recording with an index, opened twice: `with_index` and `plain`."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.program = PROGRAMS.parent / f"{name}.py"
+        self.trace = folder / "trace.db"
+        command = [SCOPE, "record", "-q", "-o", str(self.trace), str(self.program)]
+        subprocess.run(command, capture_output=True, check=False, cwd=folder)
+        self.recording = Recording(str(self.trace))
+        built = IndexBuilder(self.recording, workers=2, segment=SEGMENTS).build()
+        assert built.complete
+        self.with_index = Timeline.open(self.trace)
+        self.plain = Timeline.open(self.trace, use_index=False)
+        index = self.with_index.index
+        assert index is not None
+        assert self.plain.index is None
+        self.index: Index = index
+        self.last = self.plain.goto_end().tick
+
+    def close(self) -> None:
+        self.with_index.close()
+        self.plain.close()
+        self.recording.close()
+
+    def shared(self, function: str) -> set[str]:
+        """The variables of a function that inner or outer ones see too."""
+        codes = [compile(self.program.read_text(), str(self.program), "exec")]
+        for code in codes:
+            codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        found = [code for code in codes if code.co_qualname == function]
+        return {name for code in found for name in (*code.co_cellvars, *code.co_freevars)}
+
+    def places(self, drawn: random.Random) -> list[Breakpoint]:
+        """A few breakpoints in the program, and perhaps one in the library."""
+        text = self.program.read_text()
+        lines = code_lines(text, str(self.program))
+        functions = [name for name in function_names(text, str(self.program)) if "<" not in name]
+        chosen: list[tuple[str | None, int | None, str | None]] = []
+        path = str(self.program)
+        chosen += [(path, line, None) for line in drawn.sample(lines, min(len(lines), drawn.randint(0, 3)))]
+        chosen += [(None, None, name) for name in drawn.sample(functions, min(len(functions), drawn.randint(0, 2)))]
+        if drawn.random() < 0.3 or not chosen:
+            chosen.append((None, None, "_find_and_load"))
+        return [Breakpoint(number, *each) for number, each in enumerate(chosen, 1)]
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def indexed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Indexed]:
+    indexed = Indexed(request.param, tmp_path_factory.mktemp("indexed"))
+    yield indexed
+    indexed.close()
+
+
+def brief(moment: Moment) -> tuple[object, ...]:
+    return moment.tick, moment.input, moment.thread, moment.reason, sorted(moment.breakpoints), moment.text
+
+
+def test_continuing_both_ways_stops_where_it_does_without(indexed: Indexed) -> None:
+    drawn = random.Random(indexed.program.stem)
+    for _ in range(12):
+        places = indexed.places(drawn)
+        tick = Tick(drawn.randint(1, indexed.last))
+        found = []
+        moves = [drawn.random() < 0.6 for _ in range(4)]
+        for timeline in (indexed.with_index, indexed.plain):
+            timeline.set_breakpoints(places)
+            timeline.goto(tick)
+            found.append([brief(timeline.reverse_run() if back else timeline.run()) for back in moves])
+        assert found[0] == found[1], (places, tick, moves)
+
+
+def test_the_number_of_hits_is_that_of_running(indexed: Indexed) -> None:
+    drawn = random.Random(indexed.program.stem)
+    text = indexed.program.read_text()
+    for line in drawn.sample(code_lines(text, str(indexed.program)), 3):
+        ticks = list(indexed.index.hits(Place.of_row(str(indexed.program), line)))
+        moments = list(indexed.plain.hits(Breakpoint(1, path=str(indexed.program), line=line)))
+        if indexed.plain.now.reason is StopReason.END:
+            assert ticks == [moment.tick for moment in moments[:-1]]
+
+
+def test_frames_and_variables_are_those_of_looking(indexed: Indexed) -> None:
+    drawn = random.Random(indexed.program.stem)
+    entry = indexed.plain.entry
+    for _ in range(25):
+        tick = Tick(drawn.randint(entry, indexed.last))
+        indexed.plain.goto(tick)
+        seen = stack(indexed.index, tick)
+        shown = indexed.plain.stack()
+        assert [(f.function, f.path, f.line) for f in seen] == [
+            (f.function, f.path.partition("> of ")[0] + ">" * ("> of " in f.path), f.line) for f in shown
+        ]
+        assert threads(indexed.index, tick)[0] == indexed.plain.now.thread
+        for state, frame in zip(seen, shown, strict=True):
+            assert state.visible == frame.visible
+            if state.variables is None:
+                assert not frame.visible
+                continue
+            shared = indexed.shared(frame.function) if state is not seen[0] else set()
+            for name, value in state.variables.items():
+                if value.address or name in shared:
+                    continue
+                evaluated = indexed.plain.evaluate(name, frame.id)
+                if not evaluated.failed or name not in indexed.shared(frame.function):  # class bodies hide theirs
+                    assert evaluated.text == value.text, (tick, name, frame)
+
+
+def test_an_index_is_used_after_the_trace_was_moved(indexed: Indexed, tmp_path: Path) -> None:
+    shutil.copy(indexed.trace, tmp_path / "moved.db")
+    recording = Recording(str(tmp_path / "moved.db"))
+    index = open_index_of(recording)
+    assert index is not None
+    assert (index.complete, index.end, index.ticks) == (True, indexed.last, indexed.last)
+    index.close()
+    recording.close()
