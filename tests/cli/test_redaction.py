@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from retroscope.cli.redaction import HIDDEN, is_secret_name, redact, redact_words
+from retroscope.trace.secrets import HIDDEN, is_secret_name, redact, redact_words
 
 SECRET_NAMES = [
     "TOKEN", "GITHUB_TOKEN", "accessToken", "PASSWORD", "db_passwd", "passphrase", "SECRET_KEY",

@@ -278,3 +278,35 @@ def test_before_the_first_line_there_is_only_pythons_start(walked_trace: Path) -
     assert "walked.py:1 in <module>" in said[0]
     assert said[4].startswith("the beginning: the recording begins here · tick") and "walked.py:1" in said[4]
     assert "tick 1 " in said[7]
+
+
+FORKS = """\
+import os
+
+for number in (1, 2):
+    child = os.fork()
+    if not child:
+        total = number * 10
+        os._exit(0)  # leave
+    os.waitpid(child, 0)
+"""
+
+
+def test_other_processes_of_the_trace(tmp_path: Path) -> None:
+    program, trace = tmp_path / "forks.py", tmp_path / "trace.db"
+    program.write_text(FORKS)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], check=True)
+    said = answers(
+        trace, "break forks.py:7", "process 2", "c", "print total", "process 3", "c", "print total", "break", "process 1",
+        "processes",
+    ).splitlines()  # fmt: skip
+    assert "process 2 was forked just before" in said[1]
+    assert said[3].startswith("breakpoint 1 · tick") and said[5] == "10"
+    assert "process 3 was forked just before" in said[6] and said[10] == "20"
+    assert said[11] == "1  forks.py:7"
+    assert [row[:5] for row in said[14:17]] == [">   1", "    2", "    3"]
+    for wrong, sentence in {
+        "process": "which one? process N", "process 1": "this is process 1", "process 7": f"{trace} has no process 7",
+    }.items():  # fmt: skip
+        failed = scripted(trace, wrong)
+        assert failed.returncode == 1 and failed.stderr.startswith(f"scope: {sentence}")

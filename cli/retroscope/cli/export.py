@@ -13,13 +13,13 @@ from retroscope.cli.export_lines import JsonLines
 from retroscope.cli.export_perfetto import Perfetto
 from retroscope.cli.exported_calls import Calls, Wanted
 from retroscope.cli.messages import OK, USAGE, complain
-from retroscope.cli.redaction import redact_words
 from retroscope.cli.rendering_progress import ProgressBar
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.observation import Function, Observation
 from retroscope.replay.protocol import TO_THE_END
 from retroscope.replay.recording import Recording
 from retroscope.replay.wall_clock import wall_clock
+from retroscope.trace.secrets import redact_words
 
 if TYPE_CHECKING:
     import argparse

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from retroscope.cli.redaction import HIDDEN, is_secret_name, redact
 from retroscope.replay.observation import FactKind, Frames, Function, facts
+from retroscope.trace.secrets import HIDDEN, is_secret_name, redact
 
 HOW = ("returned", "yielded", "raised")
 Values = dict[str, str | None]

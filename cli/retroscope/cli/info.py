@@ -8,10 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 from retroscope.cli.messages import OK, printable
-from retroscope.cli.redaction import redact, redact_words
 from retroscope.recorder.closing import bytes_text, duration
 from retroscope.trace import Kind, open_trace
 from retroscope.trace.index_reader import UnusableIndex, index_summaries
+from retroscope.trace.secrets import redact, redact_words
 
 if TYPE_CHECKING:
     import argparse

@@ -38,7 +38,14 @@ class Command:
 class Session:
     """What the user's commands share: the timeline, the frame they look at, their breakpoints."""
 
-    def __init__(self, timeline: Timeline, renderer: Renderer, commands: list[Command]) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        renderer: Renderer,
+        commands: list[Command],
+        open_process: Callable[[int], Timeline],
+    ) -> None:
+        """Takes the timeline over. `open_process` gives that of another process of the trace, or raises ReplayError."""
         self.timeline = timeline
         self.renderer = renderer
         self.commands = commands
@@ -53,6 +60,7 @@ class Session:
         self._frames: Sequence[Frame] | None = None
         self.after_motion: Callable[[], None] = lambda: None
         """Called before the place is shown, for what drew over the screen meanwhile."""
+        self.open_process = open_process
 
     def say(self, text: str) -> None:
         sys.stdout.write(text + "\n" if not text.endswith("\n") else text)
@@ -95,6 +103,19 @@ class Session:
             sys.stderr.write(f"scope: {error}\n")
             return False
         return True
+
+    def turn_to(self, timeline: Timeline) -> list[str]:
+        """Goes on with the timeline of another process and closes the one before; what stayed behind, in sentences."""
+        left, self.timeline = self.timeline, timeline
+        for name in ("visible_only", "break_on_raised", "break_on_uncaught", "raised_types", "uncaught_types"):
+            setattr(timeline, name, getattr(left, name))
+        left.close()
+        sentences = [f"the watch of {each} stayed behind" for each in self.watches.values()]
+        self.watches.clear()
+        return sentences + [f"breakpoint {number}: {message}" for number, message in self.set_breakpoints().items()]
+
+    def close(self) -> None:
+        self.timeline.close()
 
     # -- where the user is
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from retroscope.cli.prompt import Command, CommandFailed, Quit, Session
 from retroscope.cli.prompt_causes import last_write, why
 from retroscope.cli.prompt_hits import goto_hit, goto_raise, log, split_log, type_names, until
-from retroscope.cli.prompt_threads import processes, task, tasks, thread, threads
-from retroscope.cli.redaction import redact
+from retroscope.cli.prompt_threads import process, processes, task, tasks, thread, threads
 from retroscope.replay.timeline import Breakpoint, InputId, Moment, Tick, Value
+from retroscope.trace.secrets import redact
 
 _AROUND = 5
 _INPUTS_SHOWN = 10
@@ -351,6 +351,7 @@ COMMANDS = [
     Command(("inputs",), "[N]", "what the program got from outside around now", _inputs),
     Command(("output",), "", "what the program has written so far", _output),
     Command(("processes",), "", "the processes of the trace, and which of them this is", processes),
+    Command(("process",), "N", "go to another process of the trace", process),
     Command(("threads",), "[all]", "the threads of this moment; `all` with those that ended", threads),
     Command(("thread",), "[N]", "look at thread N, until the next motion; alone: back to the running one", thread),
     Command(("tasks",), "", "the asyncio tasks of this moment, and what they wait for", tasks),

@@ -16,7 +16,20 @@ def processes(session: Session, rest: str) -> None:
         row = f"{each.id:3}  {what}{came}, pid {each.pid}"
         here = each.id == session.timeline.recording.process.id
         session.say(session.renderer.colours.here(f"> {row}") if here else f"  {row}")
-    session.say("`scope replay TRACE --process N` opens another one")
+    session.say("`process N` goes to another one")
+
+
+def process(session: Session, rest: str) -> None:
+    """Leaves this process for another one of the trace, and shows where that begins."""
+    try:
+        number = int(rest)
+    except ValueError:
+        raise CommandFailed("which one? process N; `processes` lists them") from None
+    if number == session.timeline.recording.process.id:
+        raise CommandFailed(f"this is process {number}")
+    for sentence in session.turn_to(session.open_process(number)):
+        session.say(sentence)
+    session.moved(session.timeline.now)
 
 
 def threads(session: Session, rest: str) -> None:

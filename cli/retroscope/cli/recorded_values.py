@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from retroscope.cli.redaction import HIDDEN, is_secret_name, redact
+from retroscope.trace.secrets import HIDDEN, is_secret_name, redact
 from retroscope.trace.values import (
     ArgumentReference,
     Global,

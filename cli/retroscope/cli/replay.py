@@ -28,16 +28,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     bar = ProgressBar("replaying")
-    with Timeline.open(args.trace, args.process, bar) as timeline:
+
+    def open_process(number: int | None) -> Timeline:
+        timeline = Timeline.open(args.trace, number, bar)
         bar.clear()
-        session = Session(timeline, Renderer(timeline.cwd, Colours.for_terminal()), COMMANDS)
-        session.after_motion = bar.clear
+        return timeline
+
+    timeline = open_process(args.process)
+    session = Session(timeline, Renderer(timeline.cwd, Colours.for_terminal()), COMMANDS, open_process)
+    session.after_motion = bar.clear
+    try:
         if timeline.warning:
             sys.stderr.write(f"scope: {timeline.warning}\n")
         with interruptible(session):
             if args.commands:
                 return _script(session, args.commands)
             return _converse(session) if sys.stdin.isatty() else _script(session, iter(sys.stdin.readline, ""))
+    finally:
+        session.close()
 
 
 def _script(session: Session, commands: Iterable[str]) -> int:

@@ -28,8 +28,9 @@ LAUNCH_ATTRIBUTES = (
     "trace",
     "stopAt",
     "justMyCode",
+    "showSecrets",
 )
-ATTACH_ATTRIBUTES = ("trace", "process", "stopAt", "justMyCode")
+ATTACH_ATTRIBUTES = ("trace", "process", "stopAt", "justMyCode", "showSecrets")
 
 
 class StopAt(Enum):
@@ -42,10 +43,11 @@ class StopAt(Enum):
 
 @dataclass(frozen=True)
 class View:
-    """What launch and attach have in common: where to stop first, and what to step over."""
+    """What launch and attach have in common: where to stop first, and what to step over, and what to show."""
 
     stop_at: StopAt
     just_my_code: bool
+    show_secrets: bool
 
 
 @dataclass(frozen=True)
@@ -147,4 +149,4 @@ def _view(arguments: Arguments) -> View:
     except ValueError:
         choices = ", ".join(choice.value for choice in StopAt)
         raise RequestFailed(f"'stopAt' is one of {choices}, not {named!r}", show_user=True) from None
-    return View(stop_at, boolean(arguments, "justMyCode", True))
+    return View(stop_at, boolean(arguments, "justMyCode", True), boolean(arguments, "showSecrets", False))

@@ -57,6 +57,7 @@ COMMANDS = (
     Command(("last-write",), r"[^=].*", "EXPRESSION: back to the line that last changed its value"),
     Command(("why",), r"[^=].*", "EXPRESSION: the same, and what that line read to make it"),
     Command(("what-if",), r".+", "STATEMENT: what would follow if it ran here, beside what did"),
+    Command(("secrets",), r"on|off", "on, off: whether values that look like secrets are shown; at first off"),
     Command(("help", "h"), None, "this list"),
 )
 BY_WORD = {word: command for command in COMMANDS for word in command.words}
@@ -126,6 +127,9 @@ class Console:
 
     def answer(self, typed: Typed) -> str:
         """What to print for a command that is neither a motion nor `print` nor `what-if`."""
+        if typed.word == "secrets":
+            self._session.secrecy.shows_all = typed.argument == "on"
+            return "values that look like secrets are " + ("shown" if typed.argument == "on" else "hidden")
         return self._answers[typed.word]()
 
     def _is_variable(self, name: re.Match[str] | None, frame: FrameId | None) -> bool:

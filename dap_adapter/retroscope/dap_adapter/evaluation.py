@@ -58,7 +58,7 @@ class Evaluation:
         raise _cannot_be_set(text(arguments, "expression"), text(arguments, "value"))
 
     def _value(self, expression: str, frame: FrameId | None) -> Body:
-        value = self._session.timeline.evaluate(expression.strip(), frame)
+        value = self._session.secrecy.clean(self._session.timeline.evaluate(expression.strip(), frame))
         if value.failed:
             raise RequestFailed(value.text)
         return {"result": value.text, **self._inspection.value(value, frame)}

@@ -147,6 +147,7 @@ class Inspection:
         return {"variables": variables}
 
     def _variable(self, value: Value, frame: FrameId | None) -> dict[str, Any]:
+        value = self._session.secrecy.clean(value)
         body = {"name": value.name, "value": value.text, **self.value(value, frame)}
         if value.expression:
             body["evaluateName"] = value.expression

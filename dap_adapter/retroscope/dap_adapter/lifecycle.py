@@ -150,6 +150,7 @@ class Lifecycle:
         except OSError as error:
             raise RequestFailed(f"{trace} cannot be opened: {error.strerror or error}", show_user=True) from None
         timeline.visible_only = view.just_my_code
+        self._session.secrecy.shows_all = view.show_secrets
         timeline.on_message = self._say_message
         self._session.open(timeline)
         self._first_stop = lambda: self._stop_first(view.stop_at)

@@ -21,6 +21,7 @@ from retroscope.dap_adapter.arguments import Arguments
 from retroscope.dap_adapter.channel import Channel, NotDap
 from retroscope.dap_adapter.failure import RequestFailed
 from retroscope.dap_adapter.interruption import Interruption
+from retroscope.dap_adapter.secrecy import Secrecy
 from retroscope.replay.api import TimelineApi
 from retroscope.replay.moments import Moment, ReplayError
 
@@ -80,6 +81,7 @@ class Session:
         """Set as soon as the client asks to leave, or has gone: work under way is being stopped for good."""
         self.over = False
         """Set once the client's leave has been served: nothing more is taken from the queue."""
+        self.secrecy = Secrecy()
         self._finished = threading.Event()
         self._timeline: TimelineApi | None = None
         self._entry: Moment | None = None
