@@ -297,8 +297,8 @@ def test_other_processes_of_the_trace(tmp_path: Path) -> None:
     program.write_text(FORKS)
     subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], check=True)
     said = answers(
-        trace, "break forks.py:7", "process 2", "c", "print total", "process 3", "c", "print total", "break", "process 1",
-        "processes",
+        trace, "break forks.py:7", "process 2", "c", "print total", "process 3", "c", "print total", "break",
+        "process 1", "processes",
     ).splitlines()  # fmt: skip
     assert "process 2 was forked just before" in said[1]
     assert said[3].startswith("breakpoint 1 · tick") and said[5] == "10"
