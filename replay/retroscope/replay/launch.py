@@ -1,4 +1,4 @@
-"""Starting the root replay process of a recording. Linux only: streams travel in sealed memory files."""
+"""Starting the root replay process of a recording. Linux only: streams travel in files without a name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import marshal
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from retroscope.replay.process import ProcessDied, ReplayProcess
 from retroscope.replay.recording import Recording, Start
 
 _FIRST_DESCRIPTOR = 300
+_MOST_IN_MEMORY = 1 << 26
+"""Bytes of a stream that are held in memory."""
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -37,7 +40,7 @@ class Launcher:
         self._start = recording.start
         self._executable = find_interpreter(self._start, recording.path)
         self._children: list[subprocess.Popen[bytes]] = []
-        self._stream = stream_file(recording.flat)
+        self._stream = stream_file(recording.flat, recording.flat_size)
 
     def launch(self) -> ReplayProcess:
         """A new root, waiting at tick 0."""
@@ -105,16 +108,40 @@ def _moved(descriptor: int) -> int:
     return moved
 
 
-def stream_file(write: Callable[[int], None]) -> int:
-    """A sealed memory file with what `write` writes to its descriptor: a stream for a replay process."""
-    stream = os.memfd_create("retroscope-stream", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+def stream_file(write: Callable[[int], None], size: int) -> int:
+    """A file without a name, for reading only, with what `write` writes to its descriptor: a replay process's stream.
+
+    `size`: about how many bytes that will be. What is long is not kept in memory, where it could only be swapped out.
+    """
+    stream = _on_disk(size) if size > _MOST_IN_MEMORY else -1
+    in_memory = stream < 0
+    if in_memory:
+        stream = os.memfd_create("retroscope-stream", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         write(stream)
-        fcntl.fcntl(stream, fcntl.F_ADD_SEALS, _SEALS)
+        if in_memory:
+            fcntl.fcntl(stream, fcntl.F_ADD_SEALS, _SEALS)
+            return stream
+        return os.open(f"/proc/self/fd/{stream}", os.O_RDONLY | os.O_CLOEXEC)
     except BaseException:
         os.close(stream)
+        stream = -1
         raise
-    return stream
+    finally:
+        if not in_memory and stream >= 0:
+            os.close(stream)
+
+
+def _on_disk(size: int) -> int:
+    """A new file for temporary things that outlive a restart, as these are on a disk; -1 if there is no room for it."""
+    for folder in ("/var/tmp", tempfile.gettempdir()):
+        try:
+            free = os.statvfs(folder)
+            if free.f_bavail * free.f_frsize > 2 * size:
+                return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o400)
+        except OSError:  # this file system has no such files, or we may not write there: the next one, or memory
+            continue
+    return -1
 
 
 def launcher_of(recording: Recording) -> tuple[Callable[[], ReplayProcess], Callable[[], None]]:

@@ -148,6 +148,11 @@ class Recording:
         for part in self._parts:
             self._trace.flat(part.process, descriptor, part.length)
 
+    @property
+    def flat_size(self) -> int:
+        """How many bytes `flat` writes."""
+        return sum(part.length for part in self._parts)
+
     def stream_own(self) -> Iterator[bytes]:
         """The process's own stream, piece by piece."""
         return self._trace.stream(self.process.id)

@@ -115,7 +115,7 @@ class _Tree:
         self._follow(process, recording, born)
 
     def _become(self, process: ReplayProcess, recording: Recording) -> None:
-        stream = stream_file(recording.flat_own)
+        stream = stream_file(recording.flat_own, recording.process.length)
         try:
             process.use_stream(stream)
         finally:
