@@ -4,6 +4,7 @@
 #include "control.h"
 #include "count.h"
 #include "foreign_locals.h"
+#include "identity.h"
 #include "replay.h"
 #include "thread_records.h"
 #include "ticks.h"
@@ -27,6 +28,7 @@ typedef struct {
     int hidden;            /* core_hidden of this thread while it does not run */
     uint32_t ticks_hidden;
     PyObject *callable, *self; /* what it waits for while it does not run; NULL: it was preempted */
+    identity_deaths deaths; /* that it is in the middle of while it does not run */
     foreign_locals *locals; /* what extensions keep for this thread, while it does not run */
     bool started, over;
 } context;
@@ -79,6 +81,8 @@ static void free_dead(void)
         return;
     munmap(dead->stack, dead->stack_size);
     foreign_locals_free(dead->locals);
+    free(dead->deaths.objects);
+    dead->deaths.objects = NULL;
     dead->locals = NULL;
     dead->stack = NULL;
     dead = NULL;
@@ -100,6 +104,7 @@ static void leave(context *from, uint32_t to_number, context *to)
     if (!from->over)
         from->state = PyThreadState_Get();
     from->locals = foreign_locals_take(from->locals);
+    from->deaths = identity_exchange_deaths(to->deaths);
     core_thread = to_number;
     core_hidden = to->hidden;
     ticks_hidden = to->ticks_hidden;

@@ -96,38 +96,35 @@ static const watched_type *nearest_watched(PyTypeObject *type)
     Py_FatalError("retroscope: a watched type is not known");
 }
 
-/* The object whose dealloc runs on this thread, and how far up its bases it has come: a C type's dealloc may call its
- * base's, which is watched too. */
-static __thread struct {
-    PyObject *object;
-    PyTypeObject *type, *level;
-} dying;
+/* Of the running thread. CPython limits how deep the deallocs of nested containers nest (its trashcan), by types whose
+ * tp_dealloc is their own: it is not where we watch. So we limit it here: what dies too deep waits until the outermost
+ * dealloc is over. */
+static __thread identity_deaths dying;
 
-/* CPython limits how deep the deallocs of nested containers nest (its trashcan), by types whose tp_dealloc is their own:
- * it is not where we watch. So we limit it here: what dies too deep waits until the outermost dealloc is over. */
 #define DEEPEST 50
 
-static __thread struct {
-    PyObject **objects;      /* 1 in the lowest bit: the collector had tracked it */
-    size_t used, size;
-    unsigned depth;
-} waiting;
+identity_deaths identity_exchange_deaths(identity_deaths deaths)
+{
+    identity_deaths before = dying;
+    dying = deaths;
+    return before;
+}
 
 /* False when there is no memory: then it dies at once after all. */
 static bool wait_with(PyObject *object)
 {
-    if (waiting.used == waiting.size) {
-        size_t size = waiting.size ? waiting.size * 2 : 64;
-        PyObject **objects = realloc(waiting.objects, size * sizeof *objects);
+    if (dying.used == dying.size) {
+        size_t size = dying.size ? dying.size * 2 : 64;
+        PyObject **objects = realloc(dying.objects, size * sizeof *objects);
         if (!objects)
             return false;
-        waiting.objects = objects;
-        waiting.size = size;
+        dying.objects = objects;
+        dying.size = size;
     }
     bool tracked = PyObject_IS_GC(object) && PyObject_GC_IsTracked(object);
     if (tracked)
         PyObject_GC_UnTrack(object);
-    waiting.objects[waiting.used++] = (PyObject *)((uintptr_t)object | tracked);
+    dying.objects[dying.used++] = (PyObject *)((uintptr_t)object | tracked);
     return true;
 }
 
@@ -135,33 +132,36 @@ static void watched_dealloc(PyObject *object);
 
 static void end_waiting(void)
 {
-    waiting.depth++; /* this is the outermost one */
-    while (waiting.used) {
-        uintptr_t entry = (uintptr_t)waiting.objects[--waiting.used];
+    dying.depth++; /* this is the outermost one */
+    while (dying.used) {
+        uintptr_t entry = (uintptr_t)dying.objects[--dying.used];
         PyObject *object = (PyObject *)(entry & ~(uintptr_t)1);
         if (entry & 1)
             PyObject_GC_Track(object);
         watched_dealloc(object);
     }
-    waiting.depth--;
+    dying.depth--;
 }
 
 static void watched_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     int goes_on = dying.object == object && dying.type == type;
-    if (!goes_on && waiting.depth >= DEEPEST && wait_with(object))
+    if (!goes_on && dying.depth >= DEEPEST && wait_with(object))
         return;
     const watched_type *found = nearest_watched(goes_on ? dying.level->tp_base : type);
-    __typeof__(dying) outer = dying;
+    PyObject *outer = dying.object;
+    PyTypeObject *outer_type = dying.type, *outer_level = dying.level;
     dying.object = object;
     dying.type = type;
     dying.level = found->type;
     forget(object);
-    waiting.depth++;
+    dying.depth++;
     found->was(object);
-    dying = outer;
-    if (--waiting.depth == 0 && waiting.used)
+    dying.object = outer;
+    dying.type = outer_type;
+    dying.level = outer_level;
+    if (--dying.depth == 0 && dying.used)
         end_waiting();
 }
 
