@@ -118,3 +118,15 @@ def test_where_nothing_differs_there_is_nothing_to_diagnose(tmp_path: Path) -> N
     record("import time\nprint(time.time())\n", tmp_path)
     done = scope("verify", "--diagnose", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_memory_that_ran_out_by_a_limit_is_named_as_the_cause(tmp_path: Path) -> None:
+    record(
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (600 << 20, resource.RLIM_INFINITY))\n"
+        "try:\n    print(len(bytearray(1 << 30)))\nexcept MemoryError:\n    print('none left')\n",
+        tmp_path,
+    )
+    verified = scope("verify", "trace.db", cwd=tmp_path)
+    assert verified.returncode == 3
+    assert "Likely cause: the program sets limits of its resources (resource.setrlimit)" in verified.stderr

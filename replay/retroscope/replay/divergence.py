@@ -44,6 +44,11 @@ def likely_causes(recording: Recording) -> Iterator[str]:
                 f"the program uses {name}: calls into the C library are recorded, but not what lies at an address, nor "
                 "what other code writes there"
             )
+    if any(name == "resource.setrlimit" for _, name, _ in recording.input_values(0)):
+        yield (
+            "the program sets limits of its resources (resource.setrlimit), which a replay does not: a MemoryError for "
+            "want of memory is not in the recording"
+        )
     yield from _changed_files(recording)
     release = recording.meta.get("release")
     if isinstance(release, str) and release != platform.release():
