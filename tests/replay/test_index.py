@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import CodeType
 
@@ -16,7 +17,7 @@ from retroscope.replay.index_building import IndexBuilder
 from retroscope.replay.index_facts import Place
 from retroscope.replay.index_frames import stack, threads
 from retroscope.replay.recording import Recording
-from retroscope.replay.timeline import Breakpoint, Moment, StopReason, Tick, Timeline
+from retroscope.replay.timeline import Breakpoint, FrameId, Moment, ReplayError, StopReason, Tick, Timeline
 
 from tests.replay.conftest import PROGRAMS, SCOPE
 
@@ -132,6 +133,63 @@ def test_frames_and_variables_are_those_of_looking(indexed: Indexed) -> None:
                 evaluated = indexed.plain.evaluate(name, frame.id)
                 if not evaluated.failed or name not in indexed.shared(frame.function):  # class bodies hide theirs
                     assert evaluated.text == value.text, (tick, name, frame)
+
+
+PATHS = {
+    "writes": ["box.n", "box.map", "box.map['key']", "box.map[7]", "box.items", "counter", "s.a", "t[0].n", "heap"],
+}
+
+
+def last_write(timeline: Timeline, tick: Tick, expression: str, frame: FrameId) -> tuple[int, str, str]:
+    """(tick, what is said, place); tick 0 and what is said when there is none."""
+    timeline.goto(tick)
+    try:
+        moment = timeline.last_write(expression, frame)
+    except ReplayError as error:
+        return 0, str(error), ""
+    lines = [f"{each.path}:{each.line}" for each in timeline.stack()[:1]]
+    return moment.tick, moment.text.partition("; not known")[0], "".join(lines)
+
+
+def test_the_last_write_is_that_of_a_search(indexed: Indexed) -> None:
+    drawn = random.Random(indexed.program.stem)
+    looked_up = 0
+    path = str(indexed.program)
+    lines = code_lines(indexed.program.read_text(), path)
+    ticks = [tick for line in lines for tick in islice(indexed.index.hits(Place.of_row(path, line)), 40)]
+    for _ in range(8):
+        tick = Tick(drawn.choice(ticks))
+        indexed.plain.goto(tick)
+        frames = [frame for frame in indexed.plain.stack() if frame.visible and frame.function != "<module>"]
+        if not frames:
+            continue
+        frame = drawn.choice(frames)
+        scope = indexed.plain.scopes(frame.id)[0]
+        names = [value.name for value in indexed.plain.expand(scope.reference) if value.name.isidentifier()]
+        began = stack(indexed.index, tick)[frame.id].id
+        arguments = indexed.plain.arguments(frame.id)
+        callers = [f"{each.path}:{each.line}" for each in indexed.plain.stack()[frame.id + 1 :]]
+        for expression in drawn.sample(names, min(3, len(names))) + PATHS.get(indexed.program.stem, []):
+            found = last_write(indexed.with_index, tick, expression, frame.id)
+            searched = last_write(indexed.plain, tick, expression, frame.id)
+            told, _, others = searched[1].partition("; or by ")
+            asked = (tick, frame, expression, found, searched)
+            misled = 0 < searched[0] < began  # an earlier frame left the same object in the same place
+            misled |= searched[1].endswith("passed by this call") and expression not in arguments  # a generator went on
+            if (found[0], found[2]) == (searched[0], searched[2]):
+                pass
+            elif found[1].endswith("passed by this call"):
+                assert expression in arguments, asked
+                assert found[2] == callers[0], asked
+            elif misled:
+                assert found[0] >= began, asked
+            elif others:  # the search leaves it open, the index knows
+                assert found[0] == searched[0] or found[2] in others, asked
+            else:
+                raise AssertionError(asked)
+            assert found[1].partition(" here, it ")[0] == told.partition(" here, it ")[0], asked
+            looked_up += found[0] > 0
+    assert looked_up
 
 
 def test_an_index_is_used_after_the_trace_was_moved(indexed: Indexed, tmp_path: Path) -> None:

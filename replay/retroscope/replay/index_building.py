@@ -25,8 +25,9 @@ from retroscope.replay.recording import Recording
 from retroscope.trace.index_reader import UnusableIndex, open_index
 from retroscope.trace.index_writer import IndexWriter, NewBlock, StorageFull
 
-SEGMENT = 1 << 21
-"""Ticks of a segment: well under a second of an observer's time."""
+SEGMENT = (1 << 21) + (1 << 14)
+"""Ticks of a segment: well under a second of an observer's time, and a last block that is not full: it has to say which
+frames live on."""
 _WAIT = 0.25
 
 

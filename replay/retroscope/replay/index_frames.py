@@ -30,6 +30,7 @@ class FrameState:
     line: int
     line_tick: int
     visible: bool
+    generator: bool
     variables: dict[str, Rendered] | None
 
 
@@ -95,7 +96,7 @@ def _frame_state(index: Index, tick: int, row: _Row) -> FrameState:
     named_values = None
     if variables is not None:
         named_values = {names[slot]: Rendered.of(value) for slot, value in variables.items() if value is not None}
-    return FrameState(identity, function, path, line, last, bool(flags & 1), named_values)
+    return FrameState(identity, function, path, line, last, bool(flags & 1), bool(flags & 2), named_values)
 
 
 def _last_before(index: Index, number: int, address: int) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retroscope.recorder import _core
-from retroscope.replay.index import Index
+from retroscope.replay.index import Index, NotIndexed
 from retroscope.replay.index_facts import Key, Kind, Rendered
 from retroscope.replay.index_frames import frame_id, last_line, stack
 
@@ -24,6 +24,8 @@ class Store:
     line_tick: int
     frame: int
     value: Rendered | None
+    passed: bool = False
+    """Whether it is an argument, which the line of the caller has passed."""
 
 
 def last_attribute(index: Index, address: int, name: str, before: int) -> Store | None:
@@ -58,6 +60,23 @@ def last_local(index: Index, frame: int, function: str, name: str, before: int) 
     return None
 
 
+def passed(index: Index, frame: int, name: str) -> Store | None:
+    """The call that gave a variable of a frame its first value; None if it is no argument."""
+    number = index.number_at(frame - 1)
+    block = index.block(number)
+    codes = _core.block_codes(block)
+    rows = _core.block_events(block, frame - 1, frame - 1, Kind.ENTER | Kind.KEPT)
+    code = next((row[3] for row in rows if row[0] == Kind.ENTER and row[2] == frame), None)
+    caller = next((row[4] for row in rows if row[0] == Kind.ENTER and row[2] == frame), 0)
+    if code is None or not caller:
+        return None
+    for row in rows:
+        if row[0] == Kind.KEPT and row[2] == frame and codes[code][3][row[3]] == name and row[4] is not None:
+            line_tick = last_line(index, frame_id(index, number, caller), frame - 1)
+            return Store(frame - 1, line_tick, frame, Rendered.of(row[4]), passed=True)
+    return None
+
+
 def freed_since(index: Index, address: int, since: int, before: int) -> bool:
     """Whether an object at `address`, to which something was stored, was freed at a tick from `since` on."""
     return index.last_of(Kind.FREED, address, None, before, since) is not None
@@ -66,6 +85,7 @@ def freed_since(index: Index, address: int, since: int, before: int) -> bool:
 def last_store(index: Index, place: list[Any], tick: int) -> Store | None:
     """The last store to a place as `inspector_places.py` has it, before the line of `tick` runs."""
     kind, key, where = place[:3]
+    at = index.number_at(tick)
     if kind == "attribute":
         return last_attribute(index, where, key, tick)
     if kind == "item":
@@ -76,7 +96,9 @@ def last_store(index: Index, place: list[Any], tick: int) -> Store | None:
     if kind == "local":
         frames = stack(index, tick, place[4])
         frame = frames[len(frames) - where]
-        return last_local(index, frame.id, frame.function, key, tick)
+        if frame.generator and index.entries[index.number_at(frame.id)].segment != index.entries[at].segment:
+            raise NotIndexed("what a generator stores where observers take over from each other is not told")
+        return last_local(index, frame.id, frame.function, key, tick) or passed(index, frame.id, key)
     return None
 
 

@@ -95,7 +95,9 @@ class LastWrite:
         place = self._subject[1]
         try:
             store = last_store(index, place, now)
-            if store is None or (place[0] != "local" and freed_since(index, place[2], store.tick, now)):
+            if store is None or not store.line_tick:
+                return None
+            if place[0] != "local" and freed_since(index, place[2], store.tick, now):
                 return None
         except (NotIndexed, UnusableIndex):
             return None
@@ -105,7 +107,9 @@ class LastWrite:
             return None  # something else has written there since
         tick = self._seen_tick(store.line_tick) if visible_only and index.all_code else store.line_tick
         unseen = "C code" if index.all_code else "C or library code"
-        remark = "" if place[0] == "local" else f"; not known is whether {unseen} has stored the same value again since"
+        remark = f"; not known is whether {unseen} has stored the same value again since"
+        if place[0] == "local":
+            remark = ", passed by this call" if store.passed else ""
         return Write(tick, self._sentence(state, store.tick + 1, before) + remark)
 
     def _sentence(self, state: State, after: int, before: State | None) -> str:
