@@ -275,6 +275,7 @@ _Noreturn static void stop_for_ever(enum stop_reason reason, const char *text)
     if (channel < 0)
         channel = announced;
     if (channel >= 0 && !core_looking) {
+        observe_last();
         for (;;)
             stop(reason, text);
     }

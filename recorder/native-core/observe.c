@@ -66,13 +66,24 @@ void observe_passing(const frame *f)
     observed_store_fails(f);
 }
 
+static bool is_over;
+
 void observe_flush(void)
 {
-    if (!observing)
+    if (!observing || is_over)
         return;
     observed_end();
     block_send();
     next_block();
+}
+
+void observe_last(void)
+{
+    if (observing && !is_over) {
+        observed_end();
+        block_send();
+    }
+    is_over = true;
 }
 
 /* --- sites ------------------------------------------------------------------------------------------------------ */

@@ -22,6 +22,9 @@ bool observe_begin(int fd, uint32_t what);
 /* Sends what it holds: before the process stops. */
 void observe_flush(void);
 
+/* The same for the last time: the program is over, and perhaps its code objects with it. */
+void observe_last(void);
+
 /* This process is a fork of an observer: it observes no more. */
 void observe_forget(void);
 

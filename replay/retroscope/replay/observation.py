@@ -79,6 +79,7 @@ class Observation:
                     if len(block) < size:
                         break  # it died while it wrote
                     yield block
+                runner.join()  # it is about to hear how it ended
             finally:
                 process.kill()
                 runner.join()
