@@ -6,7 +6,6 @@
 #include "control.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -121,10 +120,23 @@ bool block_is_full(void)
     return size >= BLOCK_BYTES;
 }
 
-static int by_size(const void *a, const void *b)
+/* By radix. The C library's qsort() takes memory from the program's heap. */
+static void sort(uint32_t *numbers, size_t n)
 {
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-    return left < right ? -1 : left > right;
+    uint32_t *from = numbers, *to = arena_borrow((n + 1) * sizeof *to), *spare = to;
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+        size_t ends[257] = {0};
+        for (size_t i = 0; i < n; i++)
+            ends[(from[i] >> shift & 255) + 1]++;
+        for (size_t digit = 1; digit < 257; digit++)
+            ends[digit] += ends[digit - 1];
+        for (size_t i = 0; i < n; i++)
+            to[ends[from[i] >> shift & 255]++] = from[i];
+        uint32_t *done = to;
+        to = from;
+        from = done;
+    }
+    arena_return(spare, (n + 1) * sizeof *spare); /* four passes: the result is where it began */
 }
 
 static void put_keys(void)
@@ -135,7 +147,7 @@ static void put_keys(void)
         if (keys.cells[2 * i])
             sorted[n++] = (uint32_t)keys.cells[2 * i];
     }
-    qsort(sorted, n, sizeof *sorted, by_size);
+    sort(sorted, n);
     columns[COLUMN_KEYS].size = n * sizeof *sorted;
 }
 
@@ -298,7 +310,7 @@ uint32_t block_code(code_facts *facts)
     uint32_t slots = facts->is_full ? facts->slots : 0;
     block_put(COLUMN_CODES, slots);
     for (uint32_t i = 0; i < slots; i++)
-        block_put(COLUMN_CODES, block_str(PyTuple_GET_ITEM(code->co_localsplusnames, i)));
+        block_put(COLUMN_CODES, (uint64_t)block_str(PyTuple_GET_ITEM(code->co_localsplusnames, i)) << 1 | slot_is_cell(facts, i));
     facts->block = block_serial;
     facts->number = code_count++;
     facts->keyed = false;

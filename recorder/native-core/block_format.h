@@ -9,13 +9,13 @@
 #define RETROSCOPE_BLOCK_FORMAT_H
 
 #define BLOCK_MAGIC "RSOB"
-#define BLOCK_VERSION 1
+#define BLOCK_VERSION 2
 #define BLOCK_TICKS 65536
 #define BLOCK_BYTES (1 << 20) /* a block is closed at the first line at which it has so many */
 
 enum block_column {
     COLUMN_STRINGS, /* varint size, bytes */
-    COLUMN_CODES,   /* strings file and qualname; varint first line, flags, slots; a string for each slot */
+    COLUMN_CODES,   /* strings file and qualname; varint first line, flags, slots; for each string << 1 | shared */
     COLUMN_PLACES,  /* varint code, signed line less the code's first */
     COLUMN_FRAMES,  /* of frames that began before the block: varint id, address >> 3, code, last tick, last line */
     COLUMN_THREADS, /* at the beginning: varint number, depth, frames outermost first; the running thread first */

@@ -76,7 +76,7 @@ static uint64_t hit_tick(const block_reader *r, const read_fact *f, const hit_re
         return is_text(r, code->name, h->text, h->text_size) ? frame->id : 0;
     case FACT_LOCAL:
         return is_text(r, code->name, h->text, h->text_size) &&
-                       is_text(r, code->names[f->slot], h->second, h->second_size) ? f->tick : 0;
+                       is_text(r, code->names[f->slot] >> 1, h->second, h->second_size) ? f->tick : 0;
     case FACT_ATTR:
     case FACT_NAME:
         return f->address == h->number && is_text(r, f->name, h->second, h->second_size) ? f->tick : 0;

@@ -151,7 +151,7 @@ static PyObject *code_object(block_reader *r, const read_code *code)
 {
     PyObject *names = PyTuple_New((Py_ssize_t)code->slots);
     for (uint32_t i = 0; names && i < code->slots; i++) {
-        PyObject *name = block_text_object(r, code->names[i]);
+        PyObject *name = block_text_object(r, code->names[i] >> 1);
         if (name)
             PyTuple_SET_ITEM(names, i, name);
         else
@@ -169,6 +169,30 @@ static PyObject *block_codes(PyObject *Py_UNUSED(module), PyObject *object)
     PyObject *list = PyList_New(0);
     for (uint32_t i = 0; list && i < b.reader.code_count; i++)
         if (block_append(list, code_object(&b.reader, &b.reader.codes[i])) < 0)
+            Py_CLEAR(list);
+    return block_close_with(&b, list);
+}
+
+static PyObject *shared_slots(const read_code *code)
+{
+    PyObject *list = PyList_New(0), *slots = NULL;
+    for (uint32_t i = 0; list && i < code->slots; i++)
+        if (code->names[i] & 1 && block_append(list, PyLong_FromUnsignedLong(i)) < 0)
+            Py_CLEAR(list);
+    if (list)
+        slots = PyList_AsTuple(list);
+    Py_XDECREF(list);
+    return slots;
+}
+
+static PyObject *block_shared(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    open_block b;
+    if (block_open_from(object, &b) < 0)
+        return NULL;
+    PyObject *list = PyList_New(0);
+    for (uint32_t i = 0; list && i < b.reader.code_count; i++)
+        if (block_append(list, shared_slots(&b.reader.codes[i])) < 0)
             Py_CLEAR(list);
     return block_close_with(&b, list);
 }
@@ -344,6 +368,7 @@ static PyObject *block_line(PyObject *Py_UNUSED(module), PyObject *args)
 static PyMethodDef functions[] = {
     {"block_head", block_head, METH_O, "block_head(block) -> (first tick, ticks, what)"},
     {"block_codes", block_codes, METH_O, "block_codes(block) -> list of (file, qualified name, first line, names by slot, flags)"},
+    {"block_shared", block_shared, METH_O, "block_shared(block) -> list of tuples: by code, the slots that other functions share"},
     {"block_keys", block_keys, METH_O, "block_keys(block) -> bytes: the u32 keys of what occurs in it, sorted"},
     {"block_frames", block_frames, METH_O,
      "block_frames(block) -> list of (frame, address, code, last tick before): those that began before it and occur in it"},

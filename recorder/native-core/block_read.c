@@ -86,7 +86,7 @@ static int read_codes(block_reader *r)
         code->first_line = (int64_t)line;
         code->names = names;
         for (uint32_t i = 0; i < code->slots; i++)
-            if (!cursor_below(&c, r->text_count, names++))
+            if (!cursor_below(&c, 2 * (uint64_t)r->text_count, names++))
                 return block_damaged();
     }
     return 0;

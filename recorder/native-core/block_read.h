@@ -25,7 +25,7 @@ typedef struct {
     uint32_t file, name, slots;
     int64_t first_line;
     uint32_t flags;
-    uint32_t *names;  /* strings by slot */
+    uint32_t *names;  /* by slot: string << 1 | whether other functions share it */
 } read_code;
 
 typedef struct {

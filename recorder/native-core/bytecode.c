@@ -165,30 +165,30 @@ static uint64_t stored_slots(const instruction_view *i)
     }
 }
 
-static enum site_kind kind_of_site(int opcode, bool is_full)
+static enum site_kind kind_of_site(int opcode)
 {
     switch (opcode) {
     case RETURN_VALUE: return SITE_RETURN;
 #if PY_VERSION_HEX >= 0x030C0000
     case RETURN_CONST: return SITE_RETURN;
-    case STORE_SLICE: return is_full ? SITE_STORE_SLICE : 0;
+    case STORE_SLICE: return SITE_STORE_SLICE;
 #endif
     case YIELD_VALUE: return SITE_YIELD;
-    case STORE_ATTR: return is_full ? SITE_STORE_ATTR : 0;
-    case DELETE_ATTR: return is_full ? SITE_DELETE_ATTR : 0;
-    case STORE_SUBSCR: return is_full ? SITE_STORE_ITEM : 0;
-    case DELETE_SUBSCR: return is_full ? SITE_DELETE_ITEM : 0;
-    case STORE_GLOBAL: return is_full ? SITE_STORE_GLOBAL : 0;
-    case DELETE_GLOBAL: return is_full ? SITE_DELETE_GLOBAL : 0;
-    case STORE_NAME: return is_full ? SITE_STORE_NAME : 0;
-    case DELETE_NAME: return is_full ? SITE_DELETE_NAME : 0;
+    case STORE_ATTR: return SITE_STORE_ATTR;
+    case DELETE_ATTR: return SITE_DELETE_ATTR;
+    case STORE_SUBSCR: return SITE_STORE_ITEM;
+    case DELETE_SUBSCR: return SITE_DELETE_ITEM;
+    case STORE_GLOBAL: return SITE_STORE_GLOBAL;
+    case DELETE_GLOBAL: return SITE_DELETE_GLOBAL;
+    case STORE_NAME: return SITE_STORE_NAME;
+    case DELETE_NAME: return SITE_DELETE_NAME;
     default: return 0;
     }
 }
 
 bool bytecode_stores(PyCodeObject *code, Py_ssize_t unit)
 {
-    return kind_of_site(bytecode_opcode(code, unit), true) > SITE_YIELD;
+    return kind_of_site(bytecode_opcode(code, unit)) > SITE_YIELD;
 }
 
 static void find_line_span(code_facts *facts)
@@ -235,12 +235,19 @@ static void add_site(code_facts *facts, const instruction_view *i, enum site_kin
     facts->sites[facts->site_count++] = (code_site){(uint32_t)i->at, (uint16_t)kind, is_constant, i->argument, depth};
 }
 
+/* Stores only of code that is observed in full: an instruction that is told of is never specialised, and what it then asks
+ * the interpreter's cache of methods keeps other names alive than in a run that is not observed. */
+static bool is_told(const code_facts *facts, enum site_kind kind)
+{
+    return kind && (facts->is_full || kind <= SITE_YIELD);
+}
+
 static void note_sites(code_facts *facts)
 {
     instruction_view i = {0};
     size_t count = 0;
     while (bytecode_next(facts->code, &i))
-        count += kind_of_site(i.opcode, facts->is_full) != 0;
+        count += is_told(facts, kind_of_site(i.opcode));
     if (!count)
         return;
     facts->sites = arena_take(count * sizeof *facts->sites);
@@ -250,8 +257,8 @@ static void note_sites(code_facts *facts)
         stack_depths(facts->code, depths);
     i = (instruction_view){0};
     while (bytecode_next(facts->code, &i)) {
-        enum site_kind kind = kind_of_site(i.opcode, facts->is_full);
-        if (kind)
+        enum site_kind kind = kind_of_site(i.opcode);
+        if (is_told(facts, kind))
             add_site(facts, &i, kind, depths);
     }
     if (depths)
@@ -364,12 +371,16 @@ uint32_t frame_unit(const struct _PyInterpreterFrame *f)
 #endif
 }
 
+bool slot_is_cell(const code_facts *facts, uint32_t slot)
+{
+    return slot < 64 ? facts->cells >> slot & 1
+                     : _PyLocals_GetKind(facts->code->co_localspluskinds, (int)slot) & (CO_FAST_CELL | CO_FAST_FREE);
+}
+
 PyObject *frame_slot(const struct _PyInterpreterFrame *f, const code_facts *facts, uint32_t slot)
 {
     PyObject *held = f->localsplus[slot];
-    bool is_cell = slot < 64 ? facts->cells >> slot & 1
-                             : _PyLocals_GetKind(facts->code->co_localspluskinds, (int)slot) & (CO_FAST_CELL | CO_FAST_FREE);
-    return is_cell && held && PyCell_Check(held) ? PyCell_GET(held) : held;
+    return slot_is_cell(facts, slot) && held && PyCell_Check(held) ? PyCell_GET(held) : held;
 }
 
 PyObject *frame_namespace(const struct _PyInterpreterFrame *f, bool is_global)

@@ -77,6 +77,9 @@ PyObject *site_operand(const struct _PyInterpreterFrame *f, const code_facts *fa
 /* The code unit at which the frame stands. */
 uint32_t frame_unit(const struct _PyInterpreterFrame *f);
 
+/* Whether the slot is a variable that several functions share. */
+bool slot_is_cell(const code_facts *facts, uint32_t slot);
+
 /* A slot's content, that of its cell if it is one; NULL: unbound. Borrowed. */
 PyObject *frame_slot(const struct _PyInterpreterFrame *f, const code_facts *facts, uint32_t slot);
 

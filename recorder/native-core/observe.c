@@ -6,6 +6,7 @@
 #include "decode.h"
 #include "observed_frames.h"
 #include "observed_frees.h"
+#include "observed_setters.h"
 #include "observed_stores.h"
 #include "render.h"
 #include "ticks.h"
@@ -149,6 +150,7 @@ static bool listen(void)
 
 int observe_prepare(void)
 {
+    observed_setters_prepare();
     return render_prepare() < 0 || PyType_Ready(&site_callback_type) < 0 ? -1 : 0;
 }
 
@@ -189,6 +191,7 @@ static bool listen(void)
 
 int observe_prepare(void)
 {
+    observed_setters_prepare();
     return render_prepare();
 }
 
@@ -200,6 +203,7 @@ bool observe_begin(int fd, uint32_t what)
 {
     if (what & ~(uint32_t)OBSERVE_ALL_CODE || !arena_open() || !listen() || !observed_frees_begin())
         return false;
+    observed_setters_begin();
     block_begin(fd, what);
     observed_begin(what & OBSERVE_ALL_CODE, ticks_tool(), ticks_now);
     observing = true;

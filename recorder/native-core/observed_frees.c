@@ -5,6 +5,8 @@
 #include "block.h"
 #include "observe.h"
 #include "observed_frames.h"
+#include "observed_stores.h"
+#include "ticks.h"
 
 #include <internal/pycore_object.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 /* Objects that are looked out for, by where their memory begins. Lists and dicts go to lists of spare ones without
  * being freed: a list by where its items are, which are freed; a dict is watched. */
 static word_map objects, lists;
-static word_map looked_for; /* the same objects by address */
+static word_map looked_for; /* by address: the kinds of facts about the object */
 
 /* Most memory that is freed is none of these: one bit for each of their places says so at once. */
 #define FILTER_BITS (1u << 20)
@@ -109,9 +111,14 @@ static void exchange_allocators(void)
 
 static int watcher = -1;
 
-static int on_dict(PyDict_WatchEvent event, PyObject *dict, PyObject *Py_UNUSED(key), PyObject *Py_UNUSED(value))
+/* What our own code stores for the program is not told of one by one. */
+static int on_dict(PyDict_WatchEvent event, PyObject *dict, PyObject *key, PyObject *value)
 {
-    if (event == PyDict_EVENT_DEALLOCATED && observing && map_get(&looked_for, (uintptr_t)dict))
+    unsigned kinds = observing ? (unsigned)map_get(&looked_for, (uintptr_t)dict) : 0;
+    bool is_one = event == PyDict_EVENT_ADDED || event == PyDict_EVENT_MODIFIED || event == PyDict_EVENT_DELETED;
+    if (kinds && is_one && !ticks_hidden)
+        observed_dict_store(dict, key, value, kinds);
+    else if (kinds)
         observed_lost((uintptr_t)dict);
     return 0;
 }
@@ -162,11 +169,14 @@ static void look_for_memory(word_map *map, const void *memory, PyObject *object)
     let_pass(memory);
 }
 
-void observed_free_of(PyObject *object)
+void observed_free_of(PyObject *object, enum fact_kind kind)
 {
-    if (map_get(&looked_for, (uintptr_t)object))
+    uint64_t kinds = map_get(&looked_for, (uintptr_t)object);
+    if (kinds & kind)
         return;
-    map_put(&looked_for, (uintptr_t)object, 1);
+    map_put(&looked_for, (uintptr_t)object, kinds | kind);
+    if (kinds)
+        return;
     if (PyDict_CheckExact(object))
         look_for_dict(object);
     else if (!PyList_CheckExact(object))

@@ -3,7 +3,7 @@
 
 #include "observed_frees.h"
 
-#include <internal/pycore_object.h>
+#include <internal/pycore_dict.h>
 
 /* The store that was told of last: of which frame, at which instruction and what about. */
 static struct {
@@ -11,17 +11,43 @@ static struct {
     uint32_t at;
     uint64_t tick;
     PyObject *object; /* borrowed, an address only */
+    enum fact_kind kind;
 } latest;
+
+static PyObject *own_dict(PyTypeObject *type)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyObject *dict = PyType_GetDict(type);
+    Py_XDECREF(dict); /* the type keeps it */
+    return dict;
+#else
+    return type->tp_dict;
+#endif
+}
+
+/* As _PyType_Lookup, but past the interpreter's cache of methods: what is in that keeps names alive, and this name
+ * may not be there in a run that is not observed. Borrowed. */
+static PyObject *class_attribute(PyTypeObject *type, PyObject *name)
+{
+    Py_hash_t hash = PyObject_Hash(name);
+    for (Py_ssize_t i = 0; type->tp_mro && i < PyTuple_GET_SIZE(type->tp_mro); i++) {
+        PyObject *dict = own_dict((PyTypeObject *)PyTuple_GET_ITEM(type->tp_mro, i));
+        PyObject *found = dict ? _PyDict_GetItem_KnownHash(dict, name, hash) : NULL;
+        if (found)
+            return found;
+    }
+    return NULL;
+}
 
 /* Stores to what nobody has redefined: the value is kept by the object itself, under the name. A setter in Python has
  * stores of its own. */
-static bool keeps_attribute(PyObject *object, PyObject *name)
+static bool keeps_attribute(PyObject *object, PyObject *name, setattrofunc store)
 {
     PyTypeObject *type = Py_TYPE(object);
-    bool is_class = type == &PyType_Type && !(((PyTypeObject *)object)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
-    if (!is_class && type->tp_setattro != PyObject_GenericSetAttr)
+    bool is_class = store == PyType_Type.tp_setattro && !(((PyTypeObject *)object)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE);
+    if ((!is_class && store != PyObject_GenericSetAttr) || !PyUnicode_CheckExact(name))
         return false;
-    PyObject *found = _PyType_Lookup(type, name);
+    PyObject *found = class_attribute(type, name);
     return !found || !Py_TYPE(found)->tp_descr_set || Py_IS_TYPE(found, &PyMemberDescr_Type);
 }
 
@@ -36,13 +62,20 @@ static bool keeps_items(PyObject *object)
            store == PyList_Type.tp_as_mapping->mp_ass_subscript;
 }
 
-static void note(const frame *f, const code_site *site, PyObject *object)
+static void note(const frame *f, uint32_t at, PyObject *object, enum fact_kind kind)
 {
     latest.f = f;
-    latest.at = site->at;
+    latest.at = at;
     latest.tick = observed_tick;
     latest.object = object;
-    observed_free_of(object);
+    latest.kind = kind;
+    observed_free_of(object, kind);
+}
+
+/* Whether the frame stands at the store that was told of last. */
+static bool is_latest(const frame *f)
+{
+    return latest.f && latest.f == f && latest.tick == observed_tick && frame_unit(f) == latest.at;
 }
 
 static void write_attribute(PyObject *object, PyObject *name, PyObject *value)
@@ -82,10 +115,10 @@ static void store_attribute(const frame *f, const code_facts *facts, const code_
 {
     bool deletes = site->kind == SITE_DELETE_ATTR;
     PyObject *object = site_operand(f, facts, site, 1), *name = PyTuple_GET_ITEM(facts->code->co_names, site->argument);
-    if (!keeps_attribute(object, name))
+    if (!keeps_attribute(object, name, Py_TYPE(object)->tp_setattro))
         return;
     write_attribute(object, name, deletes ? NULL : site_operand(f, facts, site, 2));
-    note(f, site, object);
+    note(f, site->at, object, FACT_ATTR);
 }
 
 static void store_item(const frame *f, const code_facts *facts, const code_site *site)
@@ -96,7 +129,7 @@ static void store_item(const frame *f, const code_facts *facts, const code_site 
         return;
     PyObject *value = site->kind == SITE_DELETE_ITEM ? NULL : site_operand(f, facts, site, is_slice ? 4 : 3);
     write_item(object, is_slice ? NULL : site_operand(f, facts, site, 1), value);
-    note(f, site, object);
+    note(f, site->at, object, FACT_ITEM);
 }
 
 static void store_name(const frame *f, const code_facts *facts, const code_site *site)
@@ -108,7 +141,7 @@ static void store_name(const frame *f, const code_facts *facts, const code_site 
         return;
     write_name(namespace, PyTuple_GET_ITEM(facts->code->co_names, site->argument),
                deletes ? NULL : site_operand(f, facts, site, 1));
-    note(f, site, namespace);
+    note(f, site->at, namespace, FACT_NAME);
 }
 
 void observed_store(const frame *f, const code_facts *facts, const code_site *site)
@@ -130,8 +163,33 @@ void observed_store(const frame *f, const code_facts *facts, const code_site *si
 
 void observed_store_fails(const frame *f)
 {
-    if (!latest.f || latest.f != f || frame_unit(f) != latest.at)
+    if (!is_latest(f))
         return;
     observed_lost((uintptr_t)latest.object);
     latest.f = NULL;
+}
+
+/* --- stores in C ------------------------------------------------------------------------------------------------ */
+
+void observed_dict_store(PyObject *dict, PyObject *key, PyObject *value, unsigned kinds)
+{
+    const frame *f = frames_current();
+    bool is_told = is_latest(f) && latest.object == dict;
+    observed_settle(f);
+    if (kinds & FACT_ITEM && !(is_told && latest.kind == FACT_ITEM))
+        write_item(dict, key, value);
+    if (kinds & FACT_NAME && PyUnicode_CheckExact(key) && !(is_told && latest.kind == FACT_NAME))
+        write_name(dict, key, value);
+    if (is_told)
+        latest.f = NULL;
+}
+
+void observed_attribute_store(PyObject *object, PyObject *name, PyObject *value, setattrofunc store)
+{
+    if (!keeps_attribute(object, name, store))
+        return;
+    const frame *f = frames_current();
+    observed_settle(f);
+    write_attribute(object, name, value);
+    note(f, f ? frame_unit(f) : 0, object, FACT_ATTR);
 }

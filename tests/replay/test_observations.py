@@ -161,7 +161,7 @@ def stored(blocks: list[bytes], program: str) -> tuple[list[Any], list[tuple[int
         for kind, _, *rest in follower.facts(block):
             if kind == FREED:
                 gone[rest[0]] = gone.get(rest[0], 0) + 1
-            elif kind in (ATTR, ITEM) and follower.codes[rest[0]][0] == program:
+            elif kind in (ATTR, ITEM) and rest[0] and follower.codes[rest[0]][0] == program:
                 objects.append((rest[1], gone.get(rest[1], 0)))
                 if kind == ATTR:
                     rows.append(["attribute", rest[2], rest[3], rest[4] and rest[4][2]])
@@ -324,3 +324,40 @@ READINGS: list[Callable[[bytes], Any]] = [
     lambda block: _core.block_hits(block, 0, TO_THE_END, 16, "attributes", "p"),
     lambda block: [read(block) for read in (_core.block_codes, _core.block_frames, _core.block_end, _core.block_keys)],
 ]
+
+
+def test_what_c_code_stores_is_seen_where_it_can_be(tmp_path: Path) -> None:
+    """setattr() and object.__setattr__() everywhere; from 3.12 on what any code does to a dict."""
+    blocks, program = blocks_of(
+        """
+        class Plain:
+            pass
+
+        class Frozen:
+            def __setattr__(self, name, value):
+                object.__setattr__(self, name, value + 1)
+
+        def main():
+            p, f, table = Plain(), Frozen(), {}
+            setattr(p, "a", 1)
+            delattr(p, "a")
+            f.b = 1
+            table["first"] = 1
+            table.update(second=2)
+            table.pop("first")
+            table |= {"third": 3}
+        main()
+        """,
+        tmp_path,
+    )
+    told: list[Any] = []
+    for block in blocks:
+        frames = {fact[2]: fact[3] for fact in _core.block_events(block, 0, TO_THE_END, LINE)}
+        codes = _core.block_codes(block)
+        for kind, _, frame, *rest in _core.block_events(block, 0, TO_THE_END, ATTR | ITEM):
+            if frame in frames and codes[frames[frame]][0] == program:
+                value = rest[-1] and rest[-1][2]
+                told.append((rest[2], value) if kind == ATTR else (rest[1][2], value))
+    attributes = [("a", "1"), ("a", None), ("b", "2")]
+    items = [("'first'", "1"), ("'second'", "2"), ("'first'", None), ("'third'", "3")]
+    assert told == attributes + (items if sys.version_info >= (3, 12) else items[:1])

@@ -94,6 +94,9 @@ def block_head(block: Block, /) -> tuple[int, int, int]:
 def block_codes(block: Block, /) -> list[tuple[str, str, int, tuple[str, ...], int]]:
     """File, qualified name, first line, names by slot, flags."""
 
+def block_shared(block: Block, /) -> list[tuple[int, ...]]:
+    """By code: the slots that are shared with other functions, which may store to them."""
+
 def block_keys(block: Block, /) -> bytes:
     """The u32 keys of what occurs in it, sorted."""
 
