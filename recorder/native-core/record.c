@@ -7,6 +7,7 @@
 #include "shared_memory.h"
 #include "output.h"
 #include "threads.h"
+#include "wall_clock.h"
 
 #include <string.h>
 
@@ -65,6 +66,8 @@ static void record_output(boundary_entry *entry, const boundary_call *call, PyOb
     encode_value(&w, result, call);
     if (record_end(&w) < 0)
         note_unrecordable(entry, Py_TYPE(result), KIND_RESULT, digest);
+    if (output)
+        wall_clock_record();
 }
 
 /* The result says how much was filled: a count, or a tuple that begins with one. */
@@ -206,6 +209,8 @@ void record_outcome(boundary_entry *entry, const boundary_call *call, PyObject *
         record_buffer(entry, call, result, digest);
     else
         record_result(entry, call, result, digest);
+    if (entry->blocking != BLOCKS_NEVER)
+        wall_clock_after_wait();
     collector_after_input();
 }
 

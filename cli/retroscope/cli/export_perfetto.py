@@ -91,7 +91,7 @@ def time_base(clock: WallClock | None) -> str:
     """What times in an export are, in a sentence."""
     if clock is None:
         return "one microsecond is one tick (one line of Python): when the process ended is not recorded"
-    readings = f", and by {clock.readings} readings of the clock by the program" if clock.readings else ""
+    readings = f", and by {clock.readings} readings of the clock" if clock.readings else ""
     return (
         f"time since {clock.began:.6f} (Unix time), when the process started; known by its start and end{readings}, "
         "and in between spread evenly over the lines of Python that ran"

@@ -12,6 +12,7 @@ from retroscope.replay.diagnosis import Diagnosis
 from retroscope.replay.moments import Diverged
 from retroscope.replay.recording import Recording
 from retroscope.replay.verify import Verified, verify_trace
+from retroscope.replay.written import in_order
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,12 +35,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         done = _verify(first, args.process, diagnose=args.diagnose)
         if args.output:
-            for each in done:
-                recording = first.other(each.process)
-                for chunk in recording.own_output():
-                    descriptor = 2 if chunk.stream == "stderr" else 1
-                    if args.process is not None or _reaches(recording, first, descriptor):
-                        _write(descriptor, chunk.data)
+            for recording, chunk in in_order([first.other(each.process) for each in done]):
+                descriptor = 2 if chunk.stream == "stderr" else 1
+                if args.process is not None or _reaches(recording, first, descriptor):
+                    _write(descriptor, chunk.data)
         several = len(first.processes()) > 1
     finally:
         first.close()

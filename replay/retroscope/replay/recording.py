@@ -92,9 +92,11 @@ class Recording:
     @property
     def cut_off(self) -> str | None:
         """Why the record ends before the program did, for a sentence; None when it is complete."""
-        if self.process.stopped:
+        killed = self.process.ended == "signal"
+        at_once = killed and self._start is None  # then what its recorder did says less
+        if self.process.stopped and not at_once:
             return self.process.stopped
-        if self.process.ended == "signal":
+        if killed:
             return f"the process was killed by signal {self.process.number}"
         if self.process.ended == "replaced":
             return f"the process called exec and became process {self.process.number}"
@@ -200,6 +202,10 @@ class Recording:
         """What the process itself wrote: not what its parent had written before it was forked."""
         return (chunk for chunk in self.output(self.inputs) if chunk.input >= self.first_input)
 
+    def own_output_with_times(self) -> Iterator[tuple[OutputChunk, float | None]]:
+        """The same, with the seconds of the machine's monotonic clock when it had been written; None: not known."""
+        return zip(self.own_output(), self._trace.output_times(self.process.id), strict=True)
+
     def input_values(self, first: int) -> Iterator[tuple[int, str, object]]:
         """(number, callable or kind, recorded value) of each record from `first` on."""
         return ((number, name or kind, value) for number, name, kind, value in self.records_from(first))
@@ -213,13 +219,16 @@ class Recording:
                 yield part.first + record.index, record.name, record.kind_name, record.value()
 
     def results_of(self, names: Container[str]) -> Iterator[tuple[int, str, object]]:
-        """(number, callable, recorded result) of each call of the callables of these names."""
+        """(number, callable, recorded result) of each call of the callables of these names; and of the recorder's own
+        readings of the clock, ("" for the callable) Unix time."""
         for part in self._parts:
             for record in self._trace.records(part.process):
                 if record.index >= part.records:
                     break
                 if record.kind == Kind.RESULT and record.name in names:
                     yield part.first + record.index, record.name, record.value()
+                elif record.kind == Kind.CLOCK and isinstance(value := record.value(), tuple) and value:
+                    yield part.first + record.index, "", value[0]
 
     @property
     def meta(self) -> dict[str, object]:

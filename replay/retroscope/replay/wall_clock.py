@@ -1,7 +1,7 @@
 """When the ticks of a recording were: wall-clock time, from the readings that the record holds.
 
-Known are the start and the end of the process and whatever the program asked of the clock; between two of these, time
-is spread evenly over the ticks.
+Known are the start and the end of the process, whatever the program asked of the clock, and what the recorder noted of
+it; between two of these, time is spread evenly over the ticks.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from retroscope.replay.observation import FactKind, Observation, facts
 from retroscope.replay.recording import Recording
 
 _MOST_READINGS = 100_000
-_READINGS = {"time.time": 1.0, "time.time_ns": 1e-9}
-"""Callables, and the unit of their results in seconds."""
+_READINGS = {"time.time": 1.0, "time.time_ns": 1e-9, "": 1.0}
+"""Callables, "" the recorder itself, and the unit of their results in seconds."""
 
 
 class WallClock:

@@ -26,8 +26,9 @@ from retroscope.trace.layout import (
 )
 from retroscope.trace.pages import Place
 from retroscope.trace.records import Record
-from retroscope.trace.stream import HEADER
+from retroscope.trace.stream import HEADER, OUTPUT_PREFIX, Kind
 from retroscope.trace.tables import Tables
+from retroscope.trace.values import MalformedValue, decode_value
 
 _KEPT_CHUNKS = 4
 
@@ -185,6 +186,22 @@ class Streams:
         for record, offset, descriptor, size in self._entries(OUTPUT, process, OUTPUT_ENTRY):
             if offset + size <= self._lengths[process]:
                 yield record, offset, descriptor, size
+
+    def time_of_output(self, process: int, offset: int) -> float | None:
+        """When the piece of output at `offset` had been written, in seconds of the monotonic clock; None: not known."""
+        start = offset - OUTPUT_PREFIX.size - HEADER.size
+        after = start + HEADER.size + HEADER.unpack(self.read(process, start, HEADER.size))[4]
+        if after + HEADER.size > self._lengths[process]:
+            return None
+        _, kind, _, _, length = HEADER.unpack(self.read(process, after, HEADER.size))
+        if kind != Kind.CLOCK:
+            return None
+        try:
+            value = decode_value(self.read(process, after + HEADER.size, length))
+        except MalformedValue as error:
+            raise self.damaged(str(error)) from error
+        time = value[1] if isinstance(value, tuple) and len(value) == 2 else None
+        return time if isinstance(time, float) else None
 
     def switches(self, process: int) -> Iterator[tuple[int, int]]:
         """(record, offset of the record) of each hand-over of the turn."""

@@ -216,6 +216,10 @@ class TraceReader:
         for record, offset, descriptor, size in self._streams.outputs(process):
             yield Output(record, descriptor, self._streams.read(process, offset, size))
 
+    def output_times(self, process: int) -> Iterator[float | None]:
+        """When each piece of output had been written, in seconds of the machine's monotonic clock; None: not known."""
+        return (self._streams.time_of_output(process, offset) for _, offset, _, _ in self._streams.outputs(process))
+
     def output_sizes(self, process: int) -> Iterator[tuple[int, int]]:
         """(descriptor, bytes) of each piece of output, without reading it."""
         return ((descriptor, size) for _, _, descriptor, size in self._streams.outputs(process))
