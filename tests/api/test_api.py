@@ -166,3 +166,13 @@ def test_a_file_that_is_no_trace(tmp_path: Path) -> None:
         retroscope.open(tmp_path / "text.db")
     with pytest.raises(retroscope.TraceError, match="there is no such file"):
         retroscope.open(tmp_path / "nothing.db")
+
+
+def test_what_if_the_failure_is_avoided(recorded: Recorder) -> None:
+    with retroscope.open(recorded("api/orders.py")) as trace:
+        order = next(trace.hits("Shop.order", "fruit == 'pear'"))
+        changed = order.what_if("count = 1")
+        assert changed.output[:2] == ("- pear -1", "+ pear 1")
+        assert order.frame.locals["count"].python() == 3
+        with pytest.raises(retroscope.ReplayError, match="the program is over"):
+            trace.end().what_if("count = 1")

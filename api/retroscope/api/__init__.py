@@ -12,10 +12,10 @@ from retroscope.api.moments import Moment
 from retroscope.api.recorded import Trace, open
 from retroscope.api.records import Input, Output
 from retroscope.api.values import Value
-from retroscope.replay.moments import Diverged, ReplayError, StopReason
+from retroscope.replay.moments import Diverged, ReplayError, StopReason, WhatIf
 from retroscope.trace import Process, RetroscopeError, TraceError
 
 __all__ = [
     "Call", "Diverged", "Frame", "Input", "Moment", "Names", "Output", "Process", "ReplayError", "RetroscopeError",
-    "StopReason", "Task", "Thread", "Trace", "TraceError", "Value", "open",
+    "StopReason", "Task", "Thread", "Trace", "TraceError", "Value", "WhatIf", "open",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from retroscope.api.frames import Frame, Task, Thread
 from retroscope.api.player import Place, Player, place_of
 from retroscope.api.records import Output
 from retroscope.api.values import Value
-from retroscope.replay.moments import InputId, ReplayError, StopReason, ThreadId
+from retroscope.replay.moments import InputId, ReplayError, StopReason, ThreadId, WhatIf
 from retroscope.replay.moments import Moment as Stop
 from retroscope.replay.timeline import Timeline
 
@@ -110,6 +110,15 @@ class Moment:
         """What the program had written to stdout and stderr by now."""
         upto = None if self.is_end else InputId(self.input)
         return [Output(self.trace, chunk) for chunk in self._timeline.output(upto) if chunk.data]
+
+    def what_if(self, statement: str) -> WhatIf:
+        """What the program would do if this statement ran now: a changed copy runs on, beside one as recorded.
+
+        It runs until it asks the outside for something that the record cannot answer; `ended` says where and why,
+        `output` and `exceptions` how it differs. Nothing is changed.
+        """
+        frame = self.frame.id
+        return self._timeline.what_if(statement, frame)
 
     # -- motion: each gives another moment; at an end of the recording one whose `reason` says so
 

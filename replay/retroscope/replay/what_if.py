@@ -129,14 +129,18 @@ class Branch:
         """Where it stands, and what its streams had not written yet; at the end of the program there is neither."""
         if run.is_over:
             return
-        looker = Looker(self._process)
+        try:
+            looker = Looker(self._process)
+        except LookFailed as failed:  # the interpreter is being taken down: nothing runs there any more
+            run.notes.append(f"what its output streams still held is not known: {failed}")
+            return
         try:
             run.place = _place(looker)
             error = looker.ask("flush")
             if error is not None:
                 run.notes.append(f"what its output streams still held is not known: {error}")
-        except LookFailed as error:
-            run.notes.append(f"what its output streams still held is not known: {error}")
+        except LookFailed as failed:
+            run.notes.append(f"what its output streams still held is not known: {failed}")
         finally:
             looker.close()
 
