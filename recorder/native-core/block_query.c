@@ -10,6 +10,8 @@
 PyObject *block_text_object(block_reader *r, uint32_t text)
 {
     block_text *t = &r->texts[text];
+    if (PyErr_Occurred())
+        return NULL; /* a tuple is being made of which another part has failed */
     if (!t->object)
         t->object = PyUnicode_DecodeUTF8(t->bytes, (Py_ssize_t)t->size, "surrogatepass");
     return Py_XNewRef(t->object);
@@ -39,6 +41,8 @@ static PyObject *entry_object(block_reader *r, read_entry *e)
 
 PyObject *block_value_object(block_reader *r, const read_value *value)
 {
+    if (PyErr_Occurred())
+        return NULL;
     switch (value->kind) {
     case VALUE_UNBOUND: Py_RETURN_NONE;
     case VALUE_INT: return plain("int", PyLong_FromLongLong(value->number));

@@ -313,6 +313,10 @@ def test_damaged_blocks_are_errors_or_results(valued: Recorder) -> None:
                 read(bytes(damaged))
             except (ValueError, LookupError, OverflowError):
                 continue
+    several = block.replace(b"self", b"\xac" * 4).replace(b".py", b"\xac" * 3)
+    assert several != block
+    with pytest.raises(ValueError):
+        _core.block_codes(several)
     for size in range(0, len(block), 7):
         with pytest.raises(ValueError):
             _core.block_head(block[:size])
@@ -322,7 +326,8 @@ READINGS: list[Callable[[bytes], Any]] = [
     lambda block: _core.block_events(block, 0, TO_THE_END, LINE | KEPT | ENTER | 0xFFFF),
     lambda block: _core.block_state(block, sum(_core.block_head(block)[:2]) - 1),
     lambda block: _core.block_hits(block, 0, TO_THE_END, 16, "attributes", "p"),
-    lambda block: [read(block) for read in (_core.block_codes, _core.block_frames, _core.block_end, _core.block_keys)],
+    lambda block: [read(block) for read in (_core.block_codes, _core.block_frames, _core.block_end)],
+    _core.block_shared,
 ]
 
 
