@@ -16,7 +16,7 @@ from retroscope.trace.secrets import redact
 
 _AROUND = 5
 _INPUTS_SHOWN = 10
-_DESTINATIONS = "input N, output N, hit N PLACE, raise N [TYPE], end, failure"
+_DESTINATIONS = "input N, output N, hit N PLACE, raise N [TYPE], 12:34:56, +3.5s, end, failure"
 
 
 def _number(text: str, what: str) -> int:
@@ -60,6 +60,8 @@ def _goto(session: Session, rest: str) -> None:
         goto_hit(session, number.strip(), _condition_at)
     elif word == "raise":
         goto_raise(session, number)
+    elif word[:1] == "+" or ":" in word:
+        session.moved(timeline.goto_time(rest))
     elif word:
         session.moved(timeline.goto(Tick(_number(word, "a tick; also: " + _DESTINATIONS))))
     else:

@@ -25,6 +25,7 @@ WORD = re.compile(r"([A-Za-z]\w*(?:-\w+)*)(?:\s+(.*))?", re.DOTALL)
 
 DESTINATION = (
     r"[0-9][0-9_,]*|end|entry|failure|(input|output)\s+[0-9][0-9_,]*"
+    r"|\+[0-9.]+\s*\w*|[0-9]+:[0-9:.]+"
     r"|raise\s+[0-9]+(\s+[A-Za-z_][\w.]*)?|hit\s+[0-9]+\s+\S+"
 )
 
@@ -47,7 +48,7 @@ COMMANDS = (
     Command(("reverse-next", "rn"), None, "one line back, over calls"),
     Command(("reverse-finish", "rf"), None, "back to where this function was called"),
     Command(("reverse-continue", "rc"), None, "back to the last breakpoint"),
-    Command(("goto",), DESTINATION, "TICK, input N, output N, hit N FUNCTION, raise N [TYPE], entry, end, failure"),
+    Command(("goto",), DESTINATION, "TICK, input N, output N, hit N FUNCTION, raise N, +3s, 12:34, entry, end, …"),
     Command(("tick",), None, "where in the recording one stands"),
     Command(("where", "w"), None, "the stack"),
     Command(("threads",), None, "the threads alive"),
@@ -184,6 +185,8 @@ def goto(argument: str) -> Journey:
     if argument == "failure":
         return lambda timeline: timeline.goto_failure()
     word, _, rest = argument.partition(" ")
+    if argument[0] == "+" or re.match(r"[0-9]+:", argument):
+        return lambda timeline: timeline.goto_time(argument)
     if word == "raise":
         count, _, kind = rest.strip().partition(" ")
         types = (kind.strip().rpartition(".")[2],) if kind.strip() else ()

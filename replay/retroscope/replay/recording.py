@@ -206,6 +206,15 @@ class Recording:
         """The same, with the seconds of the machine's monotonic clock when it had been written; None: not known."""
         return zip(self.own_output(), self._trace.output_times(self.process.id), strict=True)
 
+    def input_of_line(self, line: int) -> InputId:
+        """The input that wrote the end of the `line`-th line of output, of both streams together; or ReplayError."""
+        seen = 0
+        for chunk in self.output(self.inputs):
+            seen += chunk.data.count(b"\n")
+            if seen >= line > 0:
+                return chunk.input
+        raise ReplayError(f"there is no line {line} of output; the program wrote {seen}")
+
     def input_values(self, first: int) -> Iterator[tuple[int, str, object]]:
         """(number, callable or kind, recorded value) of each record from `first` on."""
         return ((number, name or kind, value) for number, name, kind, value in self.records_from(first))

@@ -15,6 +15,7 @@ from typing import Self
 
 from retroscope.replay.api import ProgressCallback, TimelineApi, TracePath
 from retroscope.replay.breakpoints import BreakpointTable
+from retroscope.replay.clock import find_time
 from retroscope.replay.index import fitting_index
 from retroscope.replay.last_write import LastWrite, subject_of
 from retroscope.replay.launch import launcher_of
@@ -245,21 +246,19 @@ class Timeline:
         return replace(moment, reason=StopReason.GOTO, breakpoints=()) if at_place else moment
 
     def sweep(self, place: Breakpoint | None, first: Tick) -> Sweep:
-        """Every hit of `place` from tick `first` on, or without one all that is raised; the timeline stays where it is.
-
-        ReplayError if `place` means nothing.
-        """
+        """Every hit of `place` from tick `first` on, or without one all that is raised; the timeline stays. ReplayError
+        if `place` means nothing."""
         table = None if place is None else self._table_of(place)
         return Sweep(self._motion, first, table, self.visible_only)
 
     def goto_output(self, line: int) -> Moment:
         """Before the line of code that wrote the end of the `line`-th line of output, of both streams together."""
-        seen = 0
-        for chunk in self.recording.output(InputId(self.recording.inputs)):
-            seen += chunk.data.count(b"\n")
-            if seen >= line > 0:
-                return self.goto_input(chunk.input)
-        raise ReplayError(f"there is no line {line} of output; the program wrote {seen}")
+        return self.goto_input(self.recording.input_of_line(line))
+
+    def goto_time(self, text: str) -> Moment:
+        """To `12:34:56.789`, or `+3.5s` after the start, as near as the recording knows."""
+        told = find_time(self.recording, text)
+        return self._move(lambda: self._stops.go(self._tick_after_input(told.input), text=told.text))
 
     def goto_raise(self, number: int, types: Sequence[str] = ()) -> Moment:
         """To the N-th exception that was raised, in the user's own code if only that is shown; of these types only."""
@@ -323,10 +322,8 @@ class Timeline:
         return statuses
 
     def watch(self, number: int, expression: str, frame: FrameId | None = None) -> str:
-        """From now on a change of this value stops motions, as breakpoint `number`; the value's text.
-
-        Meant is the place where the value is kept at this moment. ReplayError says why it cannot be watched.
-        """
+        """From now on a change of this value, where it is kept at this moment, stops motions as breakpoint `number`.
+        Its text; ReplayError says why it cannot be watched."""
         watched = self.watchable(expression, frame)
         self._watches.add(number, watched)
         return watched.text
@@ -490,6 +487,11 @@ class Timeline:
     def _tick_of_input(self, number: int) -> Tick:
         """The last tick before whose line fewer than `number` + 1 inputs were used."""
         return Tick(max(self._motion.last_tick_where(lambda stopped: stopped.input <= number), 1))
+
+    def _tick_after_input(self, number: int) -> Tick:
+        """The first tick at which this input has been used, or the last there is."""
+        tick = self._tick_of_input(number) + 1
+        return Tick(tick if self._motion.end is None else min(tick, self._motion.end.tick))
 
     def _on_leg(self, stopped: Stopped) -> None:
         if self._progress and time.monotonic() - self._progress_shown > _PROGRESS_EVERY:
