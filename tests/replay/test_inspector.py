@@ -72,7 +72,7 @@ def test_variables_are_shown_without_running_the_program(wire: Wire) -> None:
     assert shown["slots"] == f"<{module}.Slots object>"
     assert shown["red"] == f"<{module}.Color.RED: 1>"
     assert shown["high"] == f"<{module}.Level.HIGH: 9>"
-    assert shown["order"] == f"<{module}.Order object>"
+    assert shown["order"] == f"{module}.Order(number=7, lines=['x'])"
     assert shown["point"] == f"{module}.Point(x=1, y=2)"
     assert shown["nested"] == "[[[…]]]"
     assert shown["cyclic"] == "[1, …]"

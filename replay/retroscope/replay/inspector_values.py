@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 else:  # nothing may be imported here that the program would find imported
     Any = AsyncIterator = Callable = Iterable = Iterator = Child = Row = list
 
+if "array_rows" not in globals():  # a replay process runs all files in one namespace, inspector_arrays.py first
+    from retroscope.replay.inspector_arrays import (
+        array_facts,
+        array_items,
+        array_length,
+        array_rows,
+        first_numbers,
+        is_array,
+        is_numpy_number,
+    )
+
 __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 
 MOST_TEXT = 160
@@ -267,10 +278,30 @@ def _object(value: Any, kind: type, most: int, depth: int, seen: tuple[int, ...]
         return name + _joined("(", iter(arguments), len(arguments), ")", most, depth, seen)
     if name in _PLAIN and _is_from_its_module(kind, name):
         return repr(value)
+    if is_array(kind):
+        numbers = first_numbers(value)
+        items = _joined("[", iter(numbers), value.size, "]", most, depth, seen)
+        return "array(" + items + ", " + array_facts(value) + ")"
+    if is_numpy_number(kind):
+        return name + "(" + _render(value.item(), most, depth - 1, seen) + ")"
     own = dict(attributes(value))
     if type(own.get("_name_")) is str and "_value_" in own:
         return "<" + _enumerated(value, kind) + ": " + _render(own["_value_"], most, depth - 1, seen) + ">"
+    fields = _dataclass_fields(kind)
+    if fields and depth > 0:
+        rows = [(field, own[field]) for field in fields if field in own]
+        shown = [field + "=" + _render(item, most, depth - 1, seen) for field, item in rows]
+        return name + "(" + ", ".join(shown) + ")"
     return "<" + name + " object>"
+
+
+def _dataclass_fields(kind: type) -> list[str]:
+    """The names of a dataclass's fields, none for another type."""
+    for base in _type_mro(kind):
+        fields = _type_dict(base).get("__dataclass_fields__")
+        if type(fields) is dict:
+            return [name for name in fields if type(name) is str]
+    return []
 
 
 def _is_from_its_module(kind: type, name: str) -> bool:
@@ -325,6 +356,8 @@ def sizes(value: Any) -> tuple[int, int]:
             return (len(attributes(value)) if kind is not base else 0), base.__len__(value)
     if issubclass(kind, (str, bytes, bytearray, int, float, complex)) and not attributes(value):
         return 0, 0
+    if is_array(kind):
+        return len(array_rows(value)), array_length(value)
     return len(_inner(value, kind)), 0
 
 
@@ -345,6 +378,10 @@ def _items(value: Any, kind: type, expression: str | None) -> Iterator[Child]:
         for key, item in dict.items(value):
             simple = type(key) in (str, int, bool, float, bytes, type(None))
             yield "[" + render(key) + "]", item, f"{expression}[{key!r}]" if simple and expression else None
+    if is_array(kind):
+        for number, item in enumerate(array_items(value)):
+            place = "[" + str(number) + "]"
+            yield place, item, expression + place if expression else None
     base: Any
     for base in (list, tuple):
         if issubclass(kind, base):
@@ -365,6 +402,8 @@ def _items(value: Any, kind: type, expression: str | None) -> Iterator[Child]:
 def _inner(value: Any, kind: type) -> list[tuple[str, Any]]:
     """What can be shown below an object: its attributes, and what its own kind of object keeps elsewhere."""
     rows = attributes(value)
+    if is_array(kind):
+        return array_rows(value)
     if kind is _Function:
         names = value.__code__.co_freevars
         cells = value.__closure__ or ()
