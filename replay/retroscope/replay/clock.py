@@ -1,7 +1,7 @@
 """Wall-clock time in a recording: which input came at which time.
 
-The recorder writes the time after what the program writes out, and at most a hundred times a second after other calls that
-may wait. Between two such records the time is not known, only that it lies between theirs.
+The recorder writes the time after what the program writes out, and at most a hundred times a second after other calls
+that may wait. Between two such records the time is not known, only that it lies between theirs.
 """
 
 from __future__ import annotations
