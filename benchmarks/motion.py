@@ -1,6 +1,7 @@
 """How fast one moves in a recording: steps both ways, jumps, the last hit of a line, the last write of a name.
 
-`python benchmarks/motion.py PROGRAM [TRACE]` records the program unless the trace is there, and prints milliseconds.
+`python benchmarks/motion.py PROGRAM [TRACE]` records the program unless the trace is there, and prints milliseconds: without
+an index, then what building one takes, then with it. For programs/hundred_million_ticks.py also what happened once, at its start.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from retroscope.replay.index_building import IndexBuilder
+from retroscope.replay.recording import Recording
 from retroscope.replay.timeline import Breakpoint, Moment, Tick, Timeline
 
 ROUNDS = 20
@@ -45,6 +48,24 @@ def measure(timeline: Timeline, last: int) -> None:
     timeline.set_breakpoints([Breakpoint(1, path=frame.path, line=frame.line)])
     show("reverse-continue to a line's hit", [milliseconds(timeline.reverse_run) for _ in range(ROUNDS)])
     timeline.set_breakpoints([])
+    rare = next((path for path in timeline.source_paths() if path.endswith("hundred_million_ticks.py")), None)
+    if rare is not None:
+        measure_rare(timeline, last, rare)
+
+
+def measure_rare(timeline: Timeline, last: int, path: str) -> None:
+    """What happened once, at the beginning, asked from near the end."""
+    taken: dict[str, list[float]] = {"reverse-continue to a line's only hit": [], "last-write, written once": []}
+    for back in range(5):
+        timeline.goto(Tick(last - 20 - back))
+        frame = next(frame for frame in timeline.stack() if frame.function == "main").id
+        timeline.set_breakpoints([Breakpoint(1, function="once")])
+        taken["reverse-continue to a line's only hit"].append(milliseconds(timeline.reverse_run))
+        timeline.set_breakpoints([])
+        timeline.goto(Tick(last - 20 - back))
+        taken["last-write, written once"].append(milliseconds(lambda frame=frame: timeline.last_write("box.rare", frame)))  # type: ignore[misc]
+    for what, times in taken.items():
+        show(what, times)
 
 
 def main() -> None:
@@ -54,12 +75,19 @@ def main() -> None:
         if not trace.exists():
             scope = Path(sys.executable).parent / "scope"
             subprocess.run([str(scope), "record", "-q", "-o", str(trace), sys.argv[1]], check=True)
-        began = time.perf_counter()
-        with Timeline.open(trace) as timeline:
-            print(f"open until the first stop: {(time.perf_counter() - began) * 1000:.0f} ms")
-            end = timeline.goto_end()
-            print(f"to the end, {end.tick} ticks: {(time.perf_counter() - began) * 1000:.0f} ms in all")
-            measure(timeline, end.tick)
+        recording = Recording(str(trace))
+        for indexed in (False, True):
+            if indexed:
+                built = IndexBuilder(recording).build()
+                how = "was there" if built.again else f"{built.seconds:.1f} s"
+                print(f"\nindex of {built.ticks} ticks, {built.bytes / built.ticks:.2f} bytes a tick: {how}")
+            began = time.perf_counter()
+            with Timeline.open(trace, use_index=indexed) as timeline:
+                print(f"open until the first stop: {(time.perf_counter() - began) * 1000:.0f} ms")
+                end = timeline.goto_end()
+                print(f"to the end, {end.tick} ticks: {(time.perf_counter() - began) * 1000:.0f} ms in all")
+                measure(timeline, end.tick)
+        recording.close()
 
 
 if __name__ == "__main__":

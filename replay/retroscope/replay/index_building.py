@@ -134,7 +134,8 @@ class IndexBuilder:
             index = None if rebuild else open_index(self._recording.path, self._number)
         except UnusableIndex:
             index = None
-        if index is None or {name: index.facts.get(name) for name in wanted} != wanted:
+        usable = index is not None and (index.complete or not self._all_code)
+        if index is None or not usable or {name: index.facts.get(name) for name in wanted} != wanted:
             writer.forget(self._number)
             self._facts = {**wanted, "complete": False, "end": None, "ticks": 0}
             self._gaps = [_Segment(1, None)]
@@ -153,7 +154,7 @@ class IndexBuilder:
         launch, end_launching = launcher_of(self._recording)
         try:
             self._scout = launch()
-            if self._workers > 1:
+            if self._workers > 1 and not self._all_code:
                 self._run(writer)
             else:
                 self._run_alone(writer, self._scout)

@@ -93,6 +93,8 @@ class LastWrite:
         if index is None or self._subject[0] != "place" or state is None or state.items or not state.value:
             return None
         place = self._subject[1]
+        if index.all_code and place[0] != "local":
+            return None  # its observer moved objects: addresses are not those of other replays
         try:
             store = last_store(index, place, now)
             if store is None or not store.line_tick:
@@ -106,8 +108,7 @@ class LastWrite:
         if after is None or not after.is_the_same_as(state) or after.is_the_same_as(before):
             return None  # something else has written there since
         tick = self._seen_tick(store.line_tick) if visible_only and index.all_code else store.line_tick
-        unseen = "C code" if index.all_code else "C or library code"
-        remark = f"; not known is whether {unseen} has stored the same value again since"
+        remark = "; not known is whether C or library code has stored the same value again since"
         if place[0] == "local":
             remark = ", passed by this call" if store.passed else ""
         return Write(tick, self._sentence(state, store.tick + 1, before) + remark)
