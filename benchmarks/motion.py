@@ -1,7 +1,8 @@
 """How fast one moves in a recording: steps both ways, jumps, the last hit of a line, the last write of a name.
 
-`python benchmarks/motion.py PROGRAM [TRACE]` records the program unless the trace is there, and prints milliseconds: without
-an index, then what building one takes, then with it. For programs/hundred_million_ticks.py also what happened once, at its start.
+`python benchmarks/motion.py PROGRAM [TRACE]` records the program unless the trace is there, and prints milliseconds:
+without an index, then what building one takes, then with it. For programs/hundred_million_ticks.py also what happened
+once, at its start.
 """
 
 from __future__ import annotations
@@ -48,24 +49,23 @@ def measure(timeline: Timeline, last: int) -> None:
     timeline.set_breakpoints([Breakpoint(1, path=frame.path, line=frame.line)])
     show("reverse-continue to a line's hit", [milliseconds(timeline.reverse_run) for _ in range(ROUNDS)])
     timeline.set_breakpoints([])
-    rare = next((path for path in timeline.source_paths() if path.endswith("hundred_million_ticks.py")), None)
-    if rare is not None:
-        measure_rare(timeline, last, rare)
+    if any(path.endswith("hundred_million_ticks.py") for path in timeline.source_paths()):
+        measure_rare(timeline, last)
 
 
-def measure_rare(timeline: Timeline, last: int, path: str) -> None:
+def measure_rare(timeline: Timeline, last: int) -> None:
     """What happened once, at the beginning, asked from near the end."""
-    taken: dict[str, list[float]] = {"reverse-continue to a line's only hit": [], "last-write, written once": []}
-    for back in range(5):
+    hits, writes = [], []
+    for back in range(3):
         timeline.goto(Tick(last - 20 - back))
-        frame = next(frame for frame in timeline.stack() if frame.function == "main").id
         timeline.set_breakpoints([Breakpoint(1, function="once")])
-        taken["reverse-continue to a line's only hit"].append(milliseconds(timeline.reverse_run))
+        hits.append(milliseconds(timeline.reverse_run))
         timeline.set_breakpoints([])
         timeline.goto(Tick(last - 20 - back))
-        taken["last-write, written once"].append(milliseconds(lambda frame=frame: timeline.last_write("box.rare", frame)))  # type: ignore[misc]
-    for what, times in taken.items():
-        show(what, times)
+        frame = next(frame.id for frame in timeline.stack() if frame.function == "main")
+        writes.append(milliseconds(lambda: timeline.last_write("box.rare", frame)))  # noqa: B023 - called at once
+    show("reverse-continue to the only hit", hits)
+    show("last-write, written once", writes)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""About a hundred million line events. A line that runs once, and an attribute that is written once, are at its start."""
+"""About a hundred million line events. A line that runs once, and an attribute written once, are at its start."""
 
 
 class Box:
