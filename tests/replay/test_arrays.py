@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 
-import numpy
 import pytest
 from retroscope.replay import inspector_values
 from retroscope.replay.timeline import Timeline, Value
@@ -71,13 +70,14 @@ def test_arrays_are_paged(values: tuple[Timeline, dict[str, Value]]) -> None:
     assert [item.text for item in timeline.expand(row.reference, 3)] == ["4", "5", "6", "7"]
 
 
-class Loud(numpy.ndarray):
-    @property
-    def shape(self) -> tuple[int, ...]:
-        raise RuntimeError("code of the program was run")
-
-
 def test_a_class_derived_from_an_array_is_not_asked() -> None:
+    import numpy
+
+    class Loud(numpy.ndarray):
+        @property
+        def shape(self) -> tuple[int, ...]:
+            raise RuntimeError("code of the program was run")
+
     value = numpy.arange(3).view(Loud)
     assert inspector_values.render(value).endswith(".Loud object>")
     assert inspector_values.sizes(value)[1] == 0
