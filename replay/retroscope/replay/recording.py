@@ -123,7 +123,9 @@ class Recording:
         """Why there is nothing of the process to replay, for a sentence: it ended while its recorder started."""
         if self._start is not None or self.cut_off is None:
             return None
-        return f"{self.cut_off} before the program had started"
+        killed = self.process.ended == "signal"  # then that the recorder did not start has its cause
+        why = f"the process was killed by signal {self.process.number}" if killed else self.cut_off
+        return f"{why} before the program had started"
 
     @cached_property
     def start(self) -> Start:
