@@ -37,7 +37,8 @@ It is *exact* when the recorded run has the same tests with the same outcomes an
 replay ends where the recording ended, with its stdout and stderr byte for byte. What plain Python itself fails or skips
 where the sweep was made is not counted. Modules that need other machines, a display, a compiler or very long, and
 those of asyncio, subprocess, signal, multiprocessing and concurrent.futures were left out of the sweeps (`LEFT_OUT` in
-the script), but for some that were run by themselves on 3.12; on 3.12 about 19 and on 3.13 about 25 of the slowest were not reached.
+the script), but for some that were run by themselves on 3.12. On 3.12 about 19 and on 3.13 about 25 of the slowest
+were not reached.
 
 This page is made by `make compatibility` from stored results; a sweep is
 `python tests/record_replay/stdlib_modules.py --results tests/record_replay/results` under each Python. Where several
