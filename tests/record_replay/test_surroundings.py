@@ -49,6 +49,7 @@ run([sys.executable, "-"], input="print('stdin', __name__)")
 run([sys.executable, "-i", "-c", "print(3)"], input="print(4)\\n")
 run([sys.executable, "-c", "import os; print(os.getsid(0) == os.getpid(), os.nice(0))"],
     preexec_fn=lambda: (os.setsid(), os.nice(3)))
+run([sys.executable, "-c", "import os; print(os.getenv('FRUIT'))"], preexec_fn=lambda: os.putenv("FRUIT", "apple"))
 print(os.system(f"{sys.executable} -c 'raise SystemExit(5)'"), os.popen(f"{sys.executable} -c 'print(6)'").read())
 """
 

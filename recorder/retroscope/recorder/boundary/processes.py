@@ -84,6 +84,9 @@ def _with_recorder(path: "Any", argv: "Any", environment: "dict[bytes, bytes]") 
     return [words[0], b"-S", b"-P", *flags, _bytes(_files[0]), b"@" + _core.door(), _bytes(_files[1]), *numbers, *words]
 
 
+_PREEXEC_FN = 21  # of the arguments of _posixsubprocess.fork_exec, 3.11 to 3.13
+
+
 def _pairs(given: "Any") -> "dict[bytes, bytes]":
     """An environment as lists of NAME=VALUE have it; None: the process's own."""
     found: dict[bytes, bytes] = {}
@@ -98,6 +101,8 @@ def _fork_exec(self: "Any", args: "Args", kwargs: "Kwargs") -> "Args | None":
     path = next((path for path in paths if _binary(path)), None)
     if path is None or not _bytes(path).startswith(b"/") or not will_be_recorded(path):
         return None
+    if args[5] is None and args[_PREEXEC_FN] is not None:
+        return None  # what that puts into the environment is known in the child only
     environment = _pairs(args[5])
     words = _with_recorder(path, args[0], environment)
     if words is None:
