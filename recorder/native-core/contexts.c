@@ -6,6 +6,7 @@
 #include "foreign_locals.h"
 #include "identity.h"
 #include "replay.h"
+#include "search.h"
 #include "thread_records.h"
 #include "ticks.h"
 #include "turn.h"
@@ -98,6 +99,7 @@ static void use_state(PyThreadState *state)
 
 static void leave(context *from, uint32_t to_number, context *to)
 {
+    search_before_switch();
     to->started = true;
     from->hidden = core_hidden;
     from->ticks_hidden = ticks_hidden;

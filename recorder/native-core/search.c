@@ -16,6 +16,11 @@ search_request search_current;
 
 static uint64_t began_at;
 
+/* The thread that has changed watched memory since the last line event. */
+#define NOBODY 0
+#define SEVERAL UINT32_MAX
+static uint32_t writer;
+
 /* The frames that have just begun, until their first line events: several, for a thread may lose the turn between. */
 #define ENTERED 8
 static const frame *entered[ENTERED];
@@ -209,6 +214,7 @@ void search_begin(const search_request *request)
     found_count = 0;
     began_at = ticks_now;
     memset(entered, 0, sizeof entered);
+    writer = NOBODY;
     if (request->want & WANT_WATCH)
         watch_begin();
     search_starts = request->want & (WANT_DEPTH | WANT_MARKED) || (request->want & WANT_BREAKPOINT && any_function);
@@ -232,7 +238,9 @@ static bool match_line(PyCodeObject *code, const frame *f, bool entering)
     uint32_t want = search_current.want;
     if (want & WANT_VISIBLE && !code_is_visible(code))
         return false;
-    if (want & WANT_DEPTH && frames_depth(f, ticks_now) <= search_current.max_depth)
+    uint32_t depth = want & WANT_DEPTH ? frames_depth(f, ticks_now) : UINT32_MAX;
+    bool fits = want & WANT_FIRST ? entering && depth == search_current.max_depth : depth <= search_current.max_depth;
+    if (want & WANT_DEPTH && fits)
         add_match(WANT_DEPTH, entering, f);
     else if (want & WANT_LINE)
         add_match(WANT_LINE, 0, f);
@@ -258,12 +266,25 @@ static bool match_marked(PyCodeObject *code, const frame *f)
     return true;
 }
 
+static void note_writer(void)
+{
+    if (search_current.want & WANT_WATCH && watch_changed())
+        writer = writer == NOBODY || writer == core_thread ? core_thread : SEVERAL;
+}
+
+void search_before_switch(void)
+{
+    note_writer();
+}
+
 bool search_line(PyCodeObject *code, int line)
 {
     const frame *f = frames_current();
-    bool any = search_current.want & WANT_WATCH && watch_changed();
+    note_writer();
+    bool any = writer != NOBODY;
     if (any)
-        add_match(WANT_WATCH, 0, f);
+        add_match(WANT_WATCH, writer == SEVERAL ? 0 : writer, f);
+    writer = NOBODY;
     if (!search_every_line())
         return false;
     bool entering = search_starts && is_first_line(f);

@@ -24,6 +24,7 @@ enum search_want {
     WANT_MARKED = 32,         /* a line of the marked frames (marked.h) */
     WANT_VISIBLE = 0x100,     /* lines and raises of the user's own code only; breakpoints are exempt */
     WANT_FORKS = 0x400,       /* stop where the program forks (forks.h) */
+    WANT_FIRST = 0x800,       /* with WANT_DEPTH: only the first lines of frames, and of the depth max_depth only */
     WANT_RAISE_HERE = 0x200,  /* also a raise by the line at the tick where the run begins */
 };
 
@@ -35,7 +36,8 @@ typedef struct {
 } search_request;
 
 /* As it goes over the wire. `kind` is the one bit of search_want that matched. `detail`: of WANT_BREAKPOINT its id;
- * of WANT_DEPTH whether this is the first line of its frame; of WANT_MARKED the frame's index; else 0. */
+ * of WANT_DEPTH whether this is the first line of its frame; of WANT_WATCH the thread that wrote, 0 for several; of
+ * WANT_MARKED the frame's index; else 0. */
 typedef struct {
     uint64_t tick;
     uint32_t kind, detail, depth, thread;
@@ -54,6 +56,9 @@ void search_begin(const search_request *request);
 
 /* Whether every line event must come to search_line (else none need). */
 bool search_every_line(void);
+
+/* Another thread is about to run: what this one has written is its own. */
+void search_before_switch(void);
 
 /* The line event ticks_now, at the running frame: true to stop here. */
 bool search_line(PyCodeObject *code, int line);

@@ -153,7 +153,7 @@ def last_write(timeline: Timeline, tick: Tick, expression: str, frame: FrameId) 
 
 def test_the_last_write_is_that_of_a_search(indexed: Indexed) -> None:
     drawn = random.Random(indexed.program.stem)
-    looked_up = 0
+    looked_up = asked_of = 0
     path = str(indexed.program)
     lines = code_lines(indexed.program.read_text(), path)
     ticks = [tick for line in lines for tick in islice(indexed.index.hits(Place.of_row(path, line)), 40)]
@@ -174,8 +174,9 @@ def test_the_last_write_is_that_of_a_search(indexed: Indexed) -> None:
             searched = last_write(indexed.plain, tick, expression, frame.id)
             told, _, others = searched[1].partition("; or by ")
             asked = (tick, frame, expression, found, searched)
-            misled = 0 < searched[0] < began  # an earlier frame left the same object in the same place
-            misled |= searched[1].endswith("passed by this call") and expression not in arguments  # a generator went on
+            misled = searched[1].endswith("passed by this call") and expression not in arguments  # a generator went on
+            if "goes on after a pause" in searched[1]:  # the search does not know what the index does
+                continue
             if (found[0], found[2]) == (searched[0], searched[2]):
                 pass
             elif found[1].endswith("passed by this call"):
@@ -189,7 +190,8 @@ def test_the_last_write_is_that_of_a_search(indexed: Indexed) -> None:
                 raise AssertionError(asked)
             assert found[1].partition(" here, it ")[0] == told.partition(" here, it ")[0], asked
             looked_up += found[0] > 0
-    assert looked_up
+            asked_of += 1
+    assert looked_up or not asked_of  # a program without functions
 
 
 def test_an_index_is_used_after_the_trace_was_moved(indexed: Indexed, tmp_path: Path) -> None:

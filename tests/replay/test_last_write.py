@@ -83,7 +83,7 @@ def test_cells_and_arguments(timeline: Timeline) -> None:
 def test_where_two_lines_may_have_done_it_both_are_named(timeline: Timeline) -> None:
     stand_at(timeline, "Box.shared.append(1)")
     assert (
-        f"or by {WRITES}:{line_of('class Box')}, after this function had returned"
+        f"or by {WRITES}:{line_of('class Box')}, when it went on"
         in timeline.last_write("Box.shared").text
     )
 
@@ -211,3 +211,114 @@ def test_random_programs(
         assert timeline.stack()[0].line == int(told.stdout), (moment, program.read_text())
         assert Tick(0) < moment.tick < here
         assert Path(timeline.stack()[0].path) == program
+
+
+HANDED_OVER = """\
+import os, threading, time
+r, w = os.pipe()
+box = {"x": 0, "y": 0}
+class Thing: pass
+thing = Thing(); thing.v = 0
+def reader():
+    box["x"] = os.read(r, 5)
+    thing.v = len(os.read(r, 2)) + 5
+t = threading.Thread(target=reader); t.start()
+time.sleep(0.02)
+os.write(w, b"hello")
+for n in range(3):
+    time.sleep(0.005)
+    box["y"] = n
+os.write(w, b"ab")
+time.sleep(0.02)
+t.join()
+end = 1
+"""
+
+
+@pytest.mark.parametrize(("expression", "line"), [('box["x"]', 7), ("thing.v", 8), ('box["y"]', 14)])
+def test_the_line_of_another_thread_that_waited_is_found(tmp_path: Path, expression: str, line: int) -> None:
+    """It began before lines of the main thread ran, and stored what it had waited for after them."""
+    program = tmp_path / "program.py"
+    program.write_text(HANDED_OVER)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        timeline.set_breakpoints([Breakpoint(1, path=str(program), line=18)])
+        timeline.run()
+        moment = timeline.last_write(expression)
+        frame = timeline.stack()[0]
+        assert (frame.path, frame.line) == (str(program), line)
+        assert "; or by" not in moment.text
+
+
+ALIASES = """\
+class Thing: pass
+thing = Thing()
+def inner(a):
+    return a
+def outer(x, y):
+    z = 1
+    return x, y
+def twice(a, b):
+    c = 2
+    return a
+outer(inner(thing), inner(thing))
+twice(thing, 1); twice(thing, 2)
+def key(q):
+    w = 3
+    return w
+print(list(map(key, [thing, thing])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "hit", "expression", "line"),
+    [(7, 1, "x", 11), (7, 1, "y", 11), (10, 1, "a", 12), (10, 2, "a", 12), (15, 1, "q", 16), (15, 2, "q", 16)],
+)
+def test_a_frame_does_not_take_its_values_from_the_one_before_it(
+    tmp_path: Path, at: int, hit: int, expression: str, line: int
+) -> None:
+    """Where its variables are now, an earlier frame of the same depth had the same object."""
+    program = tmp_path / "program.py"
+    program.write_text(ALIASES)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        timeline.set_breakpoints([Breakpoint(1, path=str(program), line=at)])
+        for _ in range(hit):
+            timeline.run()
+        moment = timeline.last_write(expression)
+        assert timeline.stack()[0].line == line
+        assert moment.text.endswith("here, it had no value before, passed by this call")
+
+
+PAUSES = """\
+def numbers(first):
+    sent = 0
+    while True:
+        sent = yield first
+        first = first + sent
+        done = sent
+generator = numbers(1)
+next(generator)
+def other():
+    x = 1
+    return x
+other(); generator.send(5); end = 1
+end = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("expression", "line", "said"), [("sent", None, "not known"), ("first", 7, "passed by this call")]
+)
+def test_what_a_generator_was_sent_is_no_argument(
+    tmp_path: Path, expression: str, line: int | None, said: str
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PAUSES)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        timeline.set_breakpoints([Breakpoint(1, path=str(program), line=5)])
+        timeline.run()
+        moment = timeline.last_write(expression)
+        assert moment.text.endswith(said)
+        assert line is None or timeline.stack()[0].line == line

@@ -100,7 +100,7 @@ def test_a_looker_that_is_killed_is_an_answer(long_run: Path) -> None:
         assert value.failed
         assert timeline.evaluate("1 + 1").text == "2"
         timeline.stack()
-        viewer = timeline._lookers._viewer
+        viewer = timeline._views._lookers._viewer
         assert viewer is not None
         os.kill(viewer._pid, signal.SIGKILL)
         with pytest.raises(ReplayError):

@@ -26,7 +26,7 @@ else:  # nothing may be imported here that the program would find imported
 
 if "Shelf" not in globals():  # a replay process runs all files in one namespace, this one last
     from retroscope.replay.inspector_changes import change_in, flush_outputs
-    from retroscope.replay.inspector_places import Line, lines_under_way
+    from retroscope.replay.inspector_places import Line, line_under_way, positions
     from retroscope.replay.inspector_tasks import task_rows
     from retroscope.replay.inspector_threads import ThreadRow, frames_from, thread_rows
     from retroscope.replay.inspector_values import Rows, Shelf, clip, render, type_name
@@ -319,8 +319,11 @@ class Look:
                 said.append("{" + as_program(self.core, describe, error) + "}")
         return "".join(said)
 
-    def under_way(self, most: int) -> list[Line]:
-        return lines_under_way(self.stacks[self.running], most)
+    def positions(self) -> list[tuple[int, int, int, int]]:
+        return positions(self.stacks)
+
+    def line_under_way(self, thread: int, depth: int) -> Line:
+        return line_under_way(self.stacks, thread, depth)
 
     def subject(self, number: int, text: str) -> Subject:
         """What a watch of `text` looks at; `subject_state` takes it at any moment."""

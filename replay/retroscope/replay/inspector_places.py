@@ -119,14 +119,22 @@ def slot_of(core: Any, stacks: Stacks, place: Place) -> int:
     return int(slot)
 
 
-def lines_under_way(frames: list[Any], most: int) -> list[Line]:
-    """(bytecode in hex, offset of the instruction under way, spans of its line, file, line), innermost first."""
-    rows = []
-    for frame in frames[:most]:
-        code = frame.f_code
-        spans = [(start, end) for start, end, line in code.co_lines() if line == frame.f_lineno]
-        rows.append((code.co_code.hex(), frame.f_lasti, spans, code.co_filename, frame.f_lineno))
-    return rows
+def positions(stacks: Stacks) -> list[tuple[int, int, int, int]]:
+    """(thread, depth, address of the code, offset of the instruction under way) of every frame of every thread."""
+    found = []
+    for thread, frames in stacks.items():
+        for at, frame in enumerate(frames):
+            found.append((thread, len(frames) - at, id(frame.f_code), frame.f_lasti))
+    return found
+
+
+def line_under_way(stacks: Stacks, thread: int, depth: int) -> Line:
+    """(bytecode in hex, offset of the instruction under way, spans of its line, file, line) of a frame."""
+    frames = stacks[thread]
+    frame = frames[len(frames) - depth]
+    code = frame.f_code
+    spans = [(start, end) for start, end, line in code.co_lines() if line == frame.f_lineno]
+    return code.co_code.hex(), frame.f_lasti, spans, code.co_filename, frame.f_lineno
 
 
 def value_at(core: Any, stacks: Stacks, place: Place) -> Any:

@@ -1,7 +1,8 @@
 """What a watch looks at: one place, or an expression over several; loaded hidden, as `inspector.py` is.
 
-A subject is ("place", place), or ("expression", its text with _0, _1 … for the places, the places). An expression is
-followed only where its value hangs on nothing else: operators and a few builtin functions on plain values.
+A subject is ("place", place, whether its frame is one that pauses, as generators do), or ("expression", its text with
+_0, _1 … for the places, the places). An expression is followed only where its value hangs on nothing else: operators
+and a few builtin functions on plain values.
 """
 
 import builtins
@@ -23,6 +24,7 @@ __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 
 _MOST_SHOWN = 160
 _DEEPEST = 20
+_PAUSES = 0x20 | 0x80 | 0x200  # inspect.CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 _MANAGED_DICT = 1 << 4  # Py_TPFLAGS_MANAGED_DICT
 _PLAIN_KINDS = (int, float, complex, bool, str, bytes, type(None))
 _NESTS = (list, tuple, dict, set, frozenset)
@@ -39,7 +41,8 @@ def find_subject(core: Any, stacks: Stacks, thread: int, at: int, text: str) -> 
     text = text.strip()
     tree: Any = compile(text, "<expression>", "eval", 0x400)  # ast.PyCF_ONLY_AST
     if is_path(tree.body):
-        return "place", find_place(core, stacks, thread, at, text)
+        pauses = bool(stacks[thread][at].f_code.co_flags & _PAUSES)
+        return "place", find_place(core, stacks, thread, at, text), pauses
     spans: list[tuple[int, int]] = []
     find_paths(tree.body, spans, stacks[thread][at])
     places: list[Any] = []

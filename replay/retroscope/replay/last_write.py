@@ -18,7 +18,7 @@ from retroscope.replay.looking import Looker, LookFailed
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.motion import Motion, Search
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import MOST_WATCHED, MOST_WATCHED_BYTES, Match, Want
+from retroscope.replay.protocol import ANY_THREAD, MOST_WATCHED, MOST_WATCHED_BYTES, Match, Want
 
 Subject = list[Any]
 """What the inspector made of an expression: see `inspector_watches.py`."""
@@ -75,14 +75,26 @@ class LastWrite:
         if known is not None:
             return known
         state, upto = self._state, self._motion.current.tick
+        began = self._beginning()
         while True:
             assert state is not None
-            change = self._change_before(state, upto)
+            try:
+                change = self._change_before(state, upto)
+            except NeverWritten:
+                if began is None:
+                    raise
+                return self._passed(began, visible_only)
+            if began is not None and change.tick <= began:
+                return self._passed(began, visible_only)
             before = self._state_at(change.tick - 1)
             if not state.is_the_same_as(before):
                 break
             state, upto = before, change.tick - 1
-        tick, remark = self._writer(change, before)
+        if self._went_on(change):
+            now = self._state_at(change.tick) or state
+            text = f"{self._expression} becomes {now.text} where its function goes on after a pause"
+            return Write(change.tick - 1, f"{text}; what it was before is not known")
+        tick, remark = self._writer(change)
         return Write(
             self._seen_tick(tick) if visible_only else tick, self._sentence(state, change.tick, before) + remark
         )
@@ -113,6 +125,42 @@ class LastWrite:
             remark = ", passed by this call" if store.passed else ""
         return Write(tick, self._sentence(state, store.tick + 1, before) + remark)
 
+    def _beginning(self) -> int | None:
+        """The tick of the first line of the frame that a local variable belongs to: what was in that place before was
+        another frame's. None: it is none, or may go on after a pause, as generators do."""
+        if self._subject[0] != "place" or self._subject[1][0] != "local" or self._subject[2]:
+            return None
+        _, _, depth, _, thread = self._subject[1]
+        search = Search(Want.SHALLOW | Want.FIRST, depth, thread)
+        first = next(self._motion.backward(search, self._motion.current.tick + 1), None)
+        return None if first is None else first.tick
+
+    def _went_on(self, change: Match) -> bool:
+        """Whether the variable is one of a generator or coroutine that was resumed after the line event before the
+        change, so that its own line had begun at some earlier time."""
+        if self._subject[0] != "place" or self._subject[1][0] != "local" or not self._subject[2]:
+            return False
+        if self._state_at(change.tick) is None or self._ran_at(change.tick - 1):
+            return False  # it is being made, or runs already
+        _, _, depth, _, thread = self._subject[1]
+        first = next(self._motion.backward(Search(Want.SHALLOW | Want.FIRST, depth, thread), change.tick + 1), None)
+        return first is None or first.tick != change.tick
+
+    def _ran_at(self, tick: int) -> bool:
+        """Whether the function of the variable stood where it stands now."""
+        _, _, depth, code, thread = self._subject[1]
+        with self._standing(tick) as process, _looker(process) as looker:
+            return (thread, depth, code) in [tuple(row[:3]) for row in looker.ask("positions")]
+
+    def _passed(self, began: int, visible_only: bool) -> Write:
+        """The caller's line gave it: a frame has nothing else in its variables before its first line."""
+        state = self._state_at(began)
+        assert state is not None
+        _, _, depth, _, thread = self._subject[1]
+        tick = self._shallow(depth - 1, began, thread)
+        sentence = self._sentence(state, began, None)
+        return Write(self._seen_tick(tick) if visible_only else tick, sentence + ", passed by this call")
+
     def _sentence(self, state: State, after: int, before: State | None) -> str:
         now = self._state_at(after) or state
         if not now.value:
@@ -134,43 +182,47 @@ class LastWrite:
             raise NeverWritten(f"no line of the recording changed {self._expression}")
         return change
 
-    def _writer(self, change: Match, before: State | None) -> tuple[int, str]:
-        """(tick of the line that did it, a remark). It ran after the line event before, or was resumed after it."""
-        kind, _, depth = self._subject[1][:3] if self._subject[0] == "place" else ("", "", 0)
-        if kind == "local" and isinstance(depth, int):
-            # Only the frame's own code writes its locals; they had no value because it was not there or had not yet.
-            entered = before is None and self._depth_at(change.tick - 1) < depth
-            tick = self._shallow(depth - 1 if entered else depth, change.tick)
+    def _writer(self, change: Match) -> tuple[int, str]:
+        """(tick of the line that did it, a remark). It ran after the line event before, or went on after it."""
+        if self._subject[0] == "place" and self._subject[1][0] == "local":
+            # Only the frame's own code writes its locals, and the call that makes it.
+            _, _, depth, _, thread = self._subject[1]
+            entered = self._subject[2] and not self._ran_at(change.tick - 1)  # a generator is made
+            tick = self._shallow(depth - 1 if entered else depth, change.tick, thread)
             return tick, ", passed by this call" if entered else ""
-        returned = self._depth_at(change.tick - 1) - change.depth
-        return self._one_of_several(change.tick - 1, returned) if returned > 0 else (change.tick - 1, "")
+        lines = [each for each in self._lines_that_went_on(change.tick) if change.detail in (0, each.thread)]
+        writers = [line for line in lines if line.may_write]
+        if len(writers) == 1:
+            return self._shallow(writers[0].depth, change.tick, writers[0].thread), ""
+        places = " or ".join(line.place for line in (writers or lines) if not line.began)
+        return change.tick - 1, f"; or by {places}, when it went on" if places else ""
 
-    def _one_of_several(self, tick: int, returned: int) -> tuple[int, str]:
-        """After the line of `tick` so many functions returned, and the lines that had called them went on."""
+    def _lines_that_went_on(self, tick: int) -> list[_Line]:
+        """Those of all threads that ran on between the line event of `tick` and the one before: the line that began
+        there, those to which functions returned, and those of threads that had waited in a call."""
         with self._standing(tick) as process, _looker(process) as looker:
-            rows = looker.ask("under_way", returned + 1)
-            depth = process.last.depth if process.last else 0
-        candidates = [number for number, row in enumerate(rows) if _may_write(row, resumed=number > 0)]
-        if len(candidates) == 1:
-            return self._shallow(depth - candidates[0], tick + 1), ""
-        places = " or ".join(f"{row[3]}:{row[4]}" for row in rows[1:])
-        return tick, f"; or by {places}, after this function had returned"
+            after = {(row[0], row[1]): tuple(row[2:]) for row in looker.ask("positions")}
+        with self._standing(tick - 1) as process, _looker(process) as looker:
+            running = (process.last.thread, process.last.depth) if process.last else (0, 0)
+            moved = [row for row in looker.ask("positions") if after.get((row[0], row[1])) != tuple(row[2:])]
+            return [
+                _line(looker.ask("line_under_way", thread, depth), thread, depth, (thread, depth) == running)
+                for thread, depth, _, _ in moved
+            ]
 
     def _seen_tick(self, tick: int) -> int:
         """The line of the user's own code that was running when the line of `tick` ran."""
         with self._standing(tick) as process, _looker(process) as looker:
             visible = [row[4] for row in looker.ask("stack")]
+            thread = process.last.thread if process.last else ANY_THREAD
         if True not in visible or visible[0]:
             return tick
-        return self._shallow(len(visible) - visible.index(True), tick + 1, Want.VISIBLE)
+        return self._shallow(len(visible) - visible.index(True), tick + 1, thread, Want.VISIBLE)
 
-    def _shallow(self, depth: int, bound: int, want: int = 0) -> int:
-        found = next(self._motion.backward(Search(Want.SHALLOW | want, depth), bound), None)
+    def _shallow(self, depth: int, bound: int, thread: int, want: int = 0) -> int:
+        """The last line before `bound` of a thread that is at most so deep."""
+        found = next(self._motion.backward(Search(Want.SHALLOW | want, depth, thread), bound), None)
         return bound - 1 if found is None else found.tick
-
-    def _depth_at(self, tick: int) -> int:
-        with self._standing(tick) as process:
-            return process.last.depth if process.last else 0
 
     def _state_at(self, tick: int) -> State | None:
         with self._standing(tick) as process:
@@ -210,11 +262,23 @@ _HARMLESS = (
 code of the program's, that code has line events of its own."""
 
 
-def _may_write(row: list[Any], resumed: bool) -> bool:
-    """Whether the line of a frame (as `lines_under_way` gives it), or the rest of it, may write to memory at all."""
+@dataclass(frozen=True)
+class _Line:
+    """A line that was running for a while. `began`: from its beginning, else it went on after a call."""
+
+    thread: int
+    depth: int
+    place: str
+    may_write: bool
+    began: bool
+
+
+def _line(row: list[Any], thread: int, depth: int, began: bool) -> _Line:
+    """Of what `line_under_way` tells. It may write to memory if any instruction that may have run does."""
     code, at, spans = bytes.fromhex(row[0]), row[1], row[2]
-    offsets = [offset for start, end in spans for offset in range(start, end, 2) if not resumed or offset > at]
-    return not all(dis.opname[code[offset]].startswith(_HARMLESS) for offset in offsets)
+    offsets = [offset for start, end in spans for offset in range(start, end, 2) if began or offset > at]
+    may_write = not all(dis.opname[code[offset]].startswith(_HARMLESS) for offset in offsets)
+    return _Line(thread, depth, f"{row[3]}:{row[4]}", may_write, began)
 
 
 @contextmanager

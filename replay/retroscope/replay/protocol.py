@@ -59,6 +59,7 @@ class Want(IntFlag):
     MARKED = 32  # a line of the marked frames
     VISIBLE = 0x100  # of lines and raises, only those of the user's own code; breakpoints count everywhere
     FORKS = 0x400  # where the program forks
+    FIRST = 0x800  # of SHALLOW only the first lines of frames, and only those of max_depth
     RAISE_HERE = 0x200  # also what the line raises at which the run begins
 
 
@@ -85,7 +86,8 @@ class BadAnswer(Exception):
 class Match:
     """One place that a RUN found; `kind` is the one bit of `Want` that matched.
 
-    `detail`: the row of a BREAKPOINT; whether a SHALLOW line is the first of its frame; the index of a MARKED frame.
+    `detail`: the row of a BREAKPOINT; whether a SHALLOW line is the first of its frame; the thread
+    that wrote what a WATCH found, 0 for several; the index of a MARKED frame.
     The last match of a COLLECT for MARKED says what became of them: see `Marks.further`.
     """
 

@@ -100,6 +100,14 @@ class Branch:
         self._read_output(run)
         return run
 
+    def raise_on(self, run: _Run, input: int) -> None:
+        """Adds what the line at which it stopped raises before it comes to a later input than `input`."""
+        while run.stopped is not None and run.stopped.reason in (Reason.LIMIT, Reason.MATCH):
+            run.stopped = self._process.run(run.tick + 1, Want.RAISE | Want.RAISE_HERE | Want.VISIBLE)
+            if run.stopped.reason is not Reason.MATCH or run.stopped.input > input:
+                break
+            run.raises.append(self._raised())
+
     def _leg(self, run: _Run, until: int, deadline: float) -> bool:
         """A stretch of the way; whether it was the last."""
         if self._motion.interrupted.is_set():
@@ -191,6 +199,8 @@ def _as_recorded(motion: Motion, changed: _Run) -> _Run | None:
     with suppress(ProcessDied):
         try:
             run = other.run(until)
+            if not changed.is_over and len(run.raises) < MOST_RAISES:
+                other.raise_on(run, changed.input)
         finally:
             other.close()
         return None if run.trouble or run.stopped is None else run
