@@ -322,3 +322,30 @@ def test_what_a_generator_was_sent_is_no_argument(
         moment = timeline.last_write(expression)
         assert moment.text.endswith(said)
         assert line is None or timeline.stack()[0].line == line
+
+
+TURNS = """\
+def worker(n):
+    done = 0
+    while True:
+        done = done + 1
+        yield done
+left, right = worker(1), worker(2)
+for turn in range(4):
+    x = next(left) + next(right)
+"""
+
+
+@pytest.mark.parametrize("hit", [2, 3, 6, 7])
+def test_generators_of_one_function_keep_their_values_apart(tmp_path: Path, hit: int) -> None:
+    """They run in turns at the same depth, and come to the same values."""
+    program = tmp_path / "program.py"
+    program.write_text(TURNS)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        timeline.set_breakpoints([Breakpoint(1, path=str(program), line=5)])
+        for _ in range(hit):
+            here = timeline.run()
+        moment = timeline.last_write("done")
+        assert (moment.tick, timeline.stack()[0].line) == (here.tick - 1, 4)
+        assert moment.text == f"done becomes {(hit + 1) // 2} here, it was {(hit - 1) // 2}"

@@ -26,7 +26,7 @@ else:  # nothing may be imported here that the program would find imported
 
 if "Shelf" not in globals():  # a replay process runs all files in one namespace, this one last
     from retroscope.replay.inspector_changes import change_in, flush_outputs
-    from retroscope.replay.inspector_places import Line, line_under_way, positions
+    from retroscope.replay.inspector_places import Line, Place, line_under_way, positions, slot_of
     from retroscope.replay.inspector_tasks import task_rows
     from retroscope.replay.inspector_threads import ThreadRow, frames_from, thread_rows
     from retroscope.replay.inspector_values import Rows, Shelf, clip, render, type_name
@@ -324,6 +324,13 @@ class Look:
 
     def line_under_way(self, thread: int, depth: int) -> Line:
         return line_under_way(self.stacks, thread, depth)
+
+    def slot(self, place: Place) -> int:
+        """The address of a variable of a frame, bound or not; 0: the frame is not there."""
+        try:
+            return slot_of(self.core, self.stacks, place)
+        except LookupError:
+            return 0
 
     def subject(self, number: int, text: str) -> Subject:
         """What a watch of `text` looks at; `subject_state` takes it at any moment."""

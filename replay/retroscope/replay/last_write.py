@@ -128,17 +128,22 @@ class LastWrite:
     def _beginning(self) -> int | None:
         """The tick of the first line of the frame that a local variable belongs to: what was in that place before was
         another frame's. None: it is none, or may go on after a pause, as generators do."""
-        if self._subject[0] != "place" or self._subject[1][0] != "local" or self._subject[2]:
+        if self._subject[0] != "place" or self._subject[1][0] != "local" or self._pauses:
             return None
         _, _, depth, _, thread = self._subject[1]
         search = Search(Want.SHALLOW | Want.FIRST, depth, thread)
         first = next(self._motion.backward(search, self._motion.current.tick + 1), None)
         return None if first is None else first.tick
 
+    @property
+    def _pauses(self) -> bool:
+        """Whether it is a variable of a generator or coroutine, of which there may be several in the same place."""
+        return self._subject[0] == "place" and self._subject[1][0] == "local" and bool(self._subject[2])
+
     def _went_on(self, change: Match) -> bool:
         """Whether the variable is one of a generator or coroutine that was resumed after the line event before the
         change, so that its own line had begun at some earlier time."""
-        if self._subject[0] != "place" or self._subject[1][0] != "local" or not self._subject[2]:
+        if not self._pauses:
             return False
         if self._state_at(change.tick) is None or self._ran_at(change.tick - 1):
             return False  # it is being made, or runs already
@@ -147,10 +152,10 @@ class LastWrite:
         return first is None or first.tick != change.tick
 
     def _ran_at(self, tick: int) -> bool:
-        """Whether the function of the variable stood where it stands now."""
-        _, _, depth, code, thread = self._subject[1]
+        """Whether the very frame of the variable stood where it stands now: another one keeps its own elsewhere."""
+        assert self._state is not None
         with self._standing(tick) as process, _looker(process) as looker:
-            return (thread, depth, code) in [tuple(row[:3]) for row in looker.ask("positions")]
+            return bool(looker.ask("slot", self._subject[1]) == self._state.ranges[0][0])
 
     def _passed(self, began: int, visible_only: bool) -> Write:
         """The caller's line gave it: a frame has nothing else in its variables before its first line."""
@@ -187,7 +192,7 @@ class LastWrite:
         if self._subject[0] == "place" and self._subject[1][0] == "local":
             # Only the frame's own code writes its locals, and the call that makes it.
             _, _, depth, _, thread = self._subject[1]
-            entered = self._subject[2] and not self._ran_at(change.tick - 1)  # a generator is made
+            entered = self._pauses and not self._ran_at(change.tick - 1)  # a generator is made
             tick = self._shallow(depth - 1 if entered else depth, change.tick, thread)
             return tick, ", passed by this call" if entered else ""
         lines = [each for each in self._lines_that_went_on(change.tick) if change.detail in (0, each.thread)]
@@ -226,7 +231,10 @@ class LastWrite:
 
     def _state_at(self, tick: int) -> State | None:
         with self._standing(tick) as process:
-            return state_in(process, self._subject)
+            found = state_in(process, self._subject)
+        if found and self._state and self._pauses and found.ranges[:1] != self._state.ranges[:1]:
+            return None  # of another generator of the same function
+        return found
 
     @contextmanager
     def _standing(self, tick: int) -> Iterator[ReplayProcess]:
