@@ -143,7 +143,7 @@ class Stacks:
         kind, _, frame, *rest = fact
         if kind in (ENTER, RESUME):
             self._threads.setdefault(rest[-1], []).append(frame)
-        elif kind == LEAVE and self._threads.get(rest[-1]):
+        elif kind == LEAVE and frame in self._threads.get(rest[-1], [])[-1:]:  # else it was left before the first line
             self._threads[rest[-1]].pop()
 
     def running(self, thread: int) -> list[int]:
