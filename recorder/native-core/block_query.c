@@ -116,16 +116,29 @@ static PyObject *fact_object(block_reader *r, const read_fact *f)
 
 /* --- reading a whole block --------------------------------------------------------------------------------- */
 
-int block_open_from(PyObject *object, open_block *block)
+typedef int (*reader_opener)(block_reader *reader, const unsigned char *bytes, size_t size);
+
+static int open_from(PyObject *object, open_block *block, reader_opener opener)
 {
     memset(&block->reader, 0, sizeof block->reader);
     if (PyObject_GetBuffer(object, &block->bytes, PyBUF_SIMPLE) < 0)
         return -1;
-    if (block_reader_open(&block->reader, block->bytes.buf, (size_t)block->bytes.len) == 0)
+    if (opener(&block->reader, block->bytes.buf, (size_t)block->bytes.len) == 0)
         return 0;
     block_reader_close(&block->reader);
     PyBuffer_Release(&block->bytes);
     return -1;
+}
+
+int block_open_from(PyObject *object, open_block *block)
+{
+    return open_from(object, block, block_reader_open);
+}
+
+/* What builds an index asks nothing else of its blocks: there is no time to read them. */
+static int head_open_from(PyObject *object, open_block *block)
+{
+    return open_from(object, block, block_reader_open_head);
 }
 
 PyObject *block_close_with(open_block *block, PyObject *result)
@@ -145,7 +158,7 @@ int block_append(PyObject *list, PyObject *item)
 static PyObject *block_head(PyObject *Py_UNUSED(module), PyObject *object)
 {
     open_block b;
-    if (block_open_from(object, &b) < 0)
+    if (head_open_from(object, &b) < 0)
         return NULL;
     return block_close_with(&b, Py_BuildValue("(KKK)", (unsigned long long)b.reader.first, (unsigned long long)b.reader.ticks,
                                         (unsigned long long)b.reader.what));
@@ -204,7 +217,7 @@ static PyObject *block_shared(PyObject *Py_UNUSED(module), PyObject *object)
 static PyObject *block_keys(PyObject *Py_UNUSED(module), PyObject *object)
 {
     open_block b;
-    if (block_open_from(object, &b) < 0)
+    if (head_open_from(object, &b) < 0)
         return NULL;
     block_cursor keys = b.reader.columns[COLUMN_KEYS];
     return block_close_with(&b, PyBytes_FromStringAndSize((const char *)keys.at, keys.end - keys.at));

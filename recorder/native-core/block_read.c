@@ -171,12 +171,17 @@ static int read_head(block_reader *r, const unsigned char *bytes, size_t size)
 
 /* --- opening and closing ------------------------------------------------------------------------------------- */
 
+int block_reader_open_head(block_reader *r, const unsigned char *bytes, size_t size)
+{
+    memset(r, 0, sizeof *r);
+    return read_head(r, bytes, size);
+}
+
 int block_reader_open(block_reader *r, const unsigned char *bytes, size_t size)
 {
     read_fact fact;
     int more;
-    memset(r, 0, sizeof *r);
-    if (read_head(r, bytes, size) < 0 || read_texts(r) < 0 || read_codes(r) < 0 || read_places(r) < 0 ||
+    if (block_reader_open_head(r, bytes, size) < 0 || read_texts(r) < 0 || read_codes(r) < 0 || read_places(r) < 0 ||
         read_frames(r) < 0 || read_entries(r) < 0 || block_walk_begin(r, false) < 0)
         return -1;
     while ((more = block_walk_next(r, &fact)) > 0)
@@ -190,7 +195,7 @@ void block_reader_close(block_reader *r)
         Py_XDECREF(r->texts[i].object);
     for (uint32_t i = 0; r->entries && i < r->entry_count; i++)
         Py_XDECREF(r->entries[i].object);
-    for (uint32_t i = 0; r->frames && i <= r->frame_room; i++)
+    for (uint32_t i = 0; r->frames && r->keeps_values && i < r->old_count + r->new_given; i++)
         PyMem_Free(r->frames[i].slots);
     for (uint32_t i = 0; i < r->thread_count; i++)
         PyMem_Free(r->threads[i].frames);

@@ -111,6 +111,8 @@ typedef struct {
 
 /* Reads the tables, and finds out at which tick each frame began: 0, or -1 with ValueError or MemoryError set. */
 int block_reader_open(block_reader *reader, const unsigned char *bytes, size_t size);
+/* Only where the columns are, and the numbers at the beginning: neither the tables nor the walk may be used. */
+int block_reader_open_head(block_reader *reader, const unsigned char *bytes, size_t size);
 void block_reader_close(block_reader *reader);
 
 /* Goes to the beginning of the block. `keeps_values`: the frames' slots are kept. */
