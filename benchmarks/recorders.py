@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-class Recorder:
+class Recorder(ABC):
     """One of those compared. `name`: as on PyPI."""
 
     name = ""
@@ -61,9 +62,9 @@ class Recorder:
     """What a recording consists of, as globs."""
     remark = ""
 
+    @abstractmethod
     def record(self, session: Session, arguments: list[str]) -> str:
         """Runs and records; what the program printed to stdout, perhaps among words of the recorder."""
-        raise NotImplementedError
 
     def replayed(self, session: Session) -> str | None:
         """What the program prints when its recording is run again; None when it does not run again."""
@@ -91,9 +92,9 @@ class Recorder:
 class WithAdapter(Recorder):
     """A recorder with a debug adapter."""
 
+    @abstractmethod
     def adapter(self, session: Session) -> tuple[list[str | Path], dict[str, object]]:
         """Its command, and the request that opens the recording."""
-        raise NotImplementedError
 
     def browse(self, session: Session, line: int) -> tuple[float, float] | None:
         command, request = self.adapter(session)

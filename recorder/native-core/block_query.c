@@ -75,7 +75,7 @@ static uint64_t thread_number(const block_reader *r)
 }
 
 /* The tuple of a fact. "N" takes the reference, and fails for NULL. */
-static PyObject *fact_object(block_reader *r, const read_fact *f)
+static PyObject *fact_object(block_reader *r, read_fact *f)
 {
     PyObject *kind = PyLong_FromLong(f->kind), *tick = number(f->tick), *frame = block_frame_object(r, f->frame);
     uint32_t code = f->frame == FRAME_NONE ? 0 : r->frames[f->frame].code;
@@ -135,12 +135,6 @@ int block_open_from(PyObject *object, open_block *block)
     return open_from(object, block, block_reader_open);
 }
 
-/* What builds an index asks nothing else of its blocks: there is no time to read them. */
-static int head_open_from(PyObject *object, open_block *block)
-{
-    return open_from(object, block, block_reader_open_head);
-}
-
 PyObject *block_close_with(open_block *block, PyObject *result)
 {
     block_reader_close(&block->reader);
@@ -155,22 +149,36 @@ int block_append(PyObject *list, PyObject *item)
     return failed;
 }
 
-static PyObject *block_head(PyObject *Py_UNUSED(module), PyObject *object)
+/* Opens a block with `opener`, answers a question about it and closes it. */
+static PyObject *answered(PyObject *object, reader_opener opener, PyObject *(*answer)(block_reader *r))
 {
     open_block b;
-    if (head_open_from(object, &b) < 0)
-        return NULL;
-    return block_close_with(&b, Py_BuildValue("(KKK)", (unsigned long long)b.reader.first, (unsigned long long)b.reader.ticks,
-                                        (unsigned long long)b.reader.what));
+    return open_from(object, &b, opener) < 0 ? NULL : block_close_with(&b, answer(&b.reader));
 }
 
-static PyObject *code_object(block_reader *r, const read_code *code)
+/* [item(r, 0), item(r, 1), …] */
+static PyObject *listed(block_reader *r, uint32_t count, PyObject *(*item)(block_reader *r, uint32_t i))
 {
+    PyObject *list = PyList_New(0);
+    for (uint32_t i = 0; list && i < count; i++)
+        if (block_append(list, item(r, i)) < 0)
+            Py_CLEAR(list);
+    return list;
+}
+
+static PyObject *head_of(block_reader *r)
+{
+    return Py_BuildValue("(KKK)", (unsigned long long)r->first, (unsigned long long)r->ticks, (unsigned long long)r->what);
+}
+
+static PyObject *code_object(block_reader *r, uint32_t i)
+{
+    const read_code *code = &r->codes[i];
     PyObject *names = PyTuple_New((Py_ssize_t)code->slots);
-    for (uint32_t i = 0; names && i < code->slots; i++) {
-        PyObject *name = block_text_object(r, code->names[i] >> 1);
+    for (uint32_t slot = 0; names && slot < code->slots; slot++) {
+        PyObject *name = block_text_object(r, code->names[slot] >> 1);
         if (name)
-            PyTuple_SET_ITEM(names, i, name);
+            PyTuple_SET_ITEM(names, slot, name);
         else
             Py_CLEAR(names);
     }
@@ -178,23 +186,17 @@ static PyObject *code_object(block_reader *r, const read_code *code)
                          (long long)code->first_line, names, (unsigned long)code->flags);
 }
 
-static PyObject *block_codes(PyObject *Py_UNUSED(module), PyObject *object)
+static PyObject *codes_of(block_reader *r)
 {
-    open_block b;
-    if (block_open_from(object, &b) < 0)
-        return NULL;
-    PyObject *list = PyList_New(0);
-    for (uint32_t i = 0; list && i < b.reader.code_count; i++)
-        if (block_append(list, code_object(&b.reader, &b.reader.codes[i])) < 0)
-            Py_CLEAR(list);
-    return block_close_with(&b, list);
+    return listed(r, r->code_count, code_object);
 }
 
-static PyObject *shared_slots(const read_code *code)
+static PyObject *shared_slots(block_reader *r, uint32_t i)
 {
+    const read_code *code = &r->codes[i];
     PyObject *list = PyList_New(0), *slots = NULL;
-    for (uint32_t i = 0; list && i < code->slots; i++)
-        if (code->names[i] & 1 && block_append(list, PyLong_FromUnsignedLong(i)) < 0)
+    for (uint32_t slot = 0; list && slot < code->slots; slot++)
+        if (code->names[slot] & 1 && block_append(list, PyLong_FromUnsignedLong(slot)) < 0)
             Py_CLEAR(list);
     if (list)
         slots = PyList_AsTuple(list);
@@ -202,51 +204,35 @@ static PyObject *shared_slots(const read_code *code)
     return slots;
 }
 
-static PyObject *block_shared(PyObject *Py_UNUSED(module), PyObject *object)
+static PyObject *shared_of(block_reader *r)
 {
-    open_block b;
-    if (block_open_from(object, &b) < 0)
-        return NULL;
-    PyObject *list = PyList_New(0);
-    for (uint32_t i = 0; list && i < b.reader.code_count; i++)
-        if (block_append(list, shared_slots(&b.reader.codes[i])) < 0)
-            Py_CLEAR(list);
-    return block_close_with(&b, list);
+    return listed(r, r->code_count, shared_slots);
 }
 
-static PyObject *block_keys(PyObject *Py_UNUSED(module), PyObject *object)
+static PyObject *keys_of(block_reader *r)
 {
-    open_block b;
-    if (head_open_from(object, &b) < 0)
-        return NULL;
-    block_cursor keys = b.reader.columns[COLUMN_KEYS];
-    return block_close_with(&b, PyBytes_FromStringAndSize((const char *)keys.at, keys.end - keys.at));
+    block_cursor keys = r->columns[COLUMN_KEYS];
+    return PyBytes_FromStringAndSize((const char *)keys.at, keys.end - keys.at);
 }
 
-static PyObject *block_frames(PyObject *Py_UNUSED(module), PyObject *object)
+static PyObject *old_frame(block_reader *r, uint32_t i)
 {
-    open_block b;
-    if (block_open_from(object, &b) < 0)
-        return NULL;
-    PyObject *list = PyList_New(0);
-    for (uint32_t i = 0; list && i < b.reader.old_count; i++) {
-        const read_frame *f = &b.reader.frames[i];
-        if (block_append(list, Py_BuildValue("(KKkK)", (unsigned long long)f->id, (unsigned long long)f->address,
-                                       (unsigned long)f->code, (unsigned long long)f->before)) < 0)
-            Py_CLEAR(list);
-    }
-    return block_close_with(&b, list);
+    const read_frame *f = &r->frames[i];
+    return Py_BuildValue("(KKkK)", (unsigned long long)f->id, (unsigned long long)f->address, (unsigned long)f->code,
+                         (unsigned long long)f->before);
 }
 
-static PyObject *block_end(PyObject *Py_UNUSED(module), PyObject *object)
+static PyObject *frames_of(block_reader *r)
 {
-    open_block b;
+    return listed(r, r->old_count, old_frame);
+}
+
+static PyObject *end_of(block_reader *r)
+{
     uint64_t id, last, address = 0;
     int64_t step;
-    if (block_open_from(object, &b) < 0)
-        return NULL;
     PyObject *list = PyList_New(0);
-    block_cursor c = b.reader.columns[COLUMN_END];
+    block_cursor c = r->columns[COLUMN_END];
     while (list && c.at < c.end) {
         if (!cursor_number(&c, &id) || !cursor_signed(&c, &step) || !cursor_number(&c, &last)) {
             block_damaged();
@@ -255,10 +241,41 @@ static PyObject *block_end(PyObject *Py_UNUSED(module), PyObject *object)
         }
         address += (uint64_t)step;
         if (block_append(list, Py_BuildValue("(KKK)", (unsigned long long)id, (unsigned long long)(address << 3),
-                                       (unsigned long long)last)) < 0)
+                                             (unsigned long long)last)) < 0)
             Py_CLEAR(list);
     }
-    return block_close_with(&b, list);
+    return list;
+}
+
+/* What builds an index asks for nothing else than the head and the keys of a block: there is no time to read it. */
+static PyObject *block_head(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    return answered(object, block_reader_open_head, head_of);
+}
+
+static PyObject *block_codes(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    return answered(object, block_reader_open, codes_of);
+}
+
+static PyObject *block_shared(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    return answered(object, block_reader_open, shared_of);
+}
+
+static PyObject *block_keys(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    return answered(object, block_reader_open_head, keys_of);
+}
+
+static PyObject *block_frames(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    return answered(object, block_reader_open, frames_of);
+}
+
+static PyObject *block_end(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    return answered(object, block_reader_open, end_of);
 }
 
 static PyObject *block_events(PyObject *Py_UNUSED(module), PyObject *args)
@@ -349,7 +366,8 @@ static int walk_to(block_reader *r, uint64_t tick, bool keeps_values, read_fact 
     return more > 0 ? 0 : block_damaged();
 }
 
-static PyObject *block_state(PyObject *Py_UNUSED(module), PyObject *args)
+/* Parses (block, tick), goes to the line of the tick and answers there. */
+static PyObject *answered_at(PyObject *args, bool keeps_values, PyObject *(*answer)(block_reader *r, read_fact *line))
 {
     PyObject *object;
     unsigned long long tick;
@@ -357,29 +375,33 @@ static PyObject *block_state(PyObject *Py_UNUSED(module), PyObject *args)
     read_fact fact;
     if (!PyArg_ParseTuple(args, "OK", &object, &tick) || block_open_from(object, &b) < 0)
         return NULL;
-    return block_close_with(&b, walk_to(&b.reader, tick, true, &fact) < 0 ? NULL : all_threads(&b.reader));
+    int failed = walk_to(&b.reader, tick, keeps_values, &fact);
+    return block_close_with(&b, failed ? NULL : answer(&b.reader, &fact));
+}
+
+static PyObject *state_there(block_reader *r, read_fact *Py_UNUSED(line))
+{
+    return all_threads(r);
+}
+
+static PyObject *inputs_there(block_reader *r, read_fact *Py_UNUSED(line))
+{
+    return number(r->inputs);
+}
+
+static PyObject *block_state(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    return answered_at(args, true, state_there);
 }
 
 static PyObject *block_inputs(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *object;
-    unsigned long long tick;
-    open_block b;
-    read_fact fact;
-    if (!PyArg_ParseTuple(args, "OK", &object, &tick) || block_open_from(object, &b) < 0)
-        return NULL;
-    return block_close_with(&b, walk_to(&b.reader, tick, false, &fact) < 0 ? NULL : number(b.reader.inputs));
+    return answered_at(args, false, inputs_there);
 }
 
 static PyObject *block_line(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *object;
-    unsigned long long tick;
-    open_block b;
-    read_fact fact;
-    if (!PyArg_ParseTuple(args, "OK", &object, &tick) || block_open_from(object, &b) < 0)
-        return NULL;
-    return block_close_with(&b, walk_to(&b.reader, tick, false, &fact) < 0 ? NULL : fact_object(&b.reader, &fact));
+    return answered_at(args, false, fact_object);
 }
 
 static PyMethodDef functions[] = {

@@ -21,15 +21,6 @@ static bool may_block(const boundary_entry *entry, const boundary_call *call)
     return fd >= 0 && poll(&asked, 1, 0) == 0;
 }
 
-static bool is_finalizing(void)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    return Py_IsFinalizing();
-#else
-    return _Py_IsFinalizing();
-#endif
-}
-
 static __thread bool without_turn; /* this thread is inside a call that blocks */
 
 bool threads_without_turn(void)
@@ -51,7 +42,7 @@ void threads_take_turn(void)
 
 PyObject *threads_call_blocking(boundary_entry *entry, const boundary_call *call)
 {
-    if (!turn_is_shared || !may_block(entry, call) || is_finalizing())
+    if (!turn_is_shared || !may_block(entry, call) || core_is_finalizing())
         return entry->original(entry, call);
     threads_give_turn();
     PyObject *result = entry->original(entry, call);

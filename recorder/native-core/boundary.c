@@ -194,6 +194,17 @@ PyObject *boundary_kwargs(const boundary_call *call)
     return dict;
 }
 
+PyObject *boundary_argument(const boundary_call *call, Py_ssize_t index, const char *name)
+{
+    if (call->nargs > index)
+        return call->args[index];
+    Py_ssize_t n = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(call->kwnames, i), name) == 0)
+            return call->args[call->nargs + i];
+    return NULL;
+}
+
 PyObject *boundary_adapt(PyObject *adapter, PyObject *value, const boundary_call *call)
 {
     core_hide();

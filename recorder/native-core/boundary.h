@@ -96,6 +96,9 @@ int replay_definition(boundary_entry *entry);
 PyObject *boundary_args(const boundary_call *call);
 PyObject *boundary_kwargs(const boundary_call *call);
 
+/* The argument at this place or of this name, borrowed; NULL: it was not given. */
+PyObject *boundary_argument(const boundary_call *call, Py_ssize_t index, const char *name);
+
 /* The entry of the nearest base of `type` whose slot, called by `original`, is at the boundary. There must be one. */
 boundary_entry *boundary_of_slot(PyTypeObject *type, boundary_original original);
 

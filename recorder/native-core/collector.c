@@ -22,15 +22,6 @@ static int real;                    /* above 0: a recorded or explicit collectio
 static enum silent_effect effect;   /* of the silent collections since the last real one */
 static int saved_counts[NUM_GENERATIONS];
 
-static int is_finalizing(void)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    return Py_IsFinalizing();
-#else
-    return _Py_IsFinalizing();
-#endif
-}
-
 /* --- CPython's trigger ------------------------------------------------------------------------------ */
 
 /* CPython collects the youngest generation by itself after this many more allocations, and no other. */
@@ -175,7 +166,7 @@ static void remember(enum silent_effect now)
 /* CPython is about to collect the youngest generation, by itself: it will find it empty. */
 static void automatic_begins(void)
 {
-    enum silent_effect most = state->debug || is_finalizing() ? SILENT_NOTHING : allowed();
+    enum silent_effect most = state->debug || core_is_finalizing() ? SILENT_NOTHING : allowed();
     if (most)
         remember(silent_collect(state, most == SILENT_OLD));
     else
@@ -253,7 +244,7 @@ static void automatic_is_over(void)
     for (int i = 0; i < NUM_GENERATIONS; i++)
         state->generations[i].count = saved_counts[i];
     set_trigger(state->generations[0].count);
-    if (!is_finalizing())
+    if (!core_is_finalizing())
         return;
     silent_put_back(state); /* the last collection of all asks nobody */
     state->generations[0].threshold = 0;

@@ -23,6 +23,16 @@ static inline int core_is_elsewhere(void)
     return PyInterpreterState_Get() != core_interpreter;
 }
 
+/* The interpreter is being taken down. */
+static inline int core_is_finalizing(void)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
+}
+
 /* Enter and leave hidden code; they nest. */
 void core_hide(void);
 void core_show(void);

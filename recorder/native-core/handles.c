@@ -27,17 +27,6 @@ static void handle_dies(PyObject *handle)
     handle_dealloc(handle);
 }
 
-static PyObject *named(const boundary_call *call, Py_ssize_t index, const char *name)
-{
-    if (call->nargs > index)
-        return call->args[index];
-    Py_ssize_t n = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
-    for (Py_ssize_t i = 0; i < n; i++)
-        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(call->kwnames, i), name) == 0)
-            return call->args[call->nargs + i];
-    return NULL;
-}
-
 static PyObject *new_handle(void)
 {
     PyObject *module = PyImport_ImportModule("_thread");
@@ -56,7 +45,7 @@ static void watch(PyObject *handle)
 
 PyObject *handle_start(boundary_entry *entry, const boundary_call *call)
 {
-    PyObject *function = named(call, 0, "function"), *handle = named(call, 1, "handle"), *daemon = named(call, 2, "daemon");
+    PyObject *function = boundary_argument(call, 0, "function"), *handle = boundary_argument(call, 1, "handle"), *daemon = boundary_argument(call, 2, "daemon");
     if (!function || !PyCallable_Check(function))
         return entry->original(entry, call);
     handle = handle && handle != Py_None ? Py_NewRef(handle) : new_handle();
@@ -88,7 +77,7 @@ PyObject *handle_join(boundary_entry *entry, const boundary_call *call)
     thread *t = by_handle(call->self);
     if (!t)
         return entry->original(entry, call);
-    PyObject *limit = named(call, 0, "timeout");
+    PyObject *limit = boundary_argument(call, 0, "timeout");
     double timeout = limit && limit != Py_None ? PyFloat_AsDouble(limit) : -1;
     if (PyErr_Occurred())
         return NULL;

@@ -6,6 +6,22 @@
 
 #include <string.h>
 
+/* What acquire() of both kinds of locks does; `attempt` takes the lock at once or not. */
+static inline PyObject *acquire(boundary_entry *entry, const boundary_call *call, wait_attempt attempt)
+{
+    bool blocking;
+    double timeout;
+    if (wait_arguments(call, false, &blocking, &timeout))
+        return entry->original(entry, call);
+    int done = attempt(entry, call);
+    if (done == 0 && blocking && timeout != 0) {
+        const waiting w = {entry, call, call->self, timeout};
+        done = wait_until(&w, attempt);
+    } else if (done == 1)
+        wait_was_none();
+    return done < 0 ? NULL : PyBool_FromLong(done);
+}
+
 /* --- _thread.lock --------------------------------------------------------------------------------------- */
 
 /* As CPython lays it out, in 3.11 to 3.13. */
@@ -28,17 +44,7 @@ static int try_lock(boundary_entry *Py_UNUSED(entry), const boundary_call *call)
 
 PyObject *lock_acquire(boundary_entry *entry, const boundary_call *call)
 {
-    bool blocking;
-    double timeout;
-    if (wait_arguments(call, false, &blocking, &timeout))
-        return entry->original(entry, call);
-    int done = try_lock(entry, call);
-    if (done == 0 && blocking && timeout != 0) {
-        const waiting w = {entry, call, call->self, timeout};
-        done = wait_until(&w, try_lock);
-    } else if (done == 1)
-        wait_was_none();
-    return done < 0 ? NULL : PyBool_FromLong(done);
+    return acquire(entry, call, try_lock);
 }
 
 PyObject *lock_release(boundary_entry *entry, const boundary_call *call)
@@ -82,17 +88,7 @@ static int try_rlock(boundary_entry *Py_UNUSED(entry), const boundary_call *call
 
 PyObject *rlock_acquire(boundary_entry *entry, const boundary_call *call)
 {
-    bool blocking;
-    double timeout;
-    if (wait_arguments(call, false, &blocking, &timeout))
-        return entry->original(entry, call);
-    int done = try_rlock(entry, call);
-    if (done == 0 && blocking && timeout != 0) {
-        const waiting w = {entry, call, call->self, timeout};
-        done = wait_until(&w, try_rlock);
-    } else if (done == 1)
-        wait_was_none();
-    return done < 0 ? NULL : PyBool_FromLong(done);
+    return acquire(entry, call, try_rlock);
 }
 
 static void free_rlock(rlock *l)

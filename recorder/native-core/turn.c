@@ -390,19 +390,10 @@ bool turn_is_wanted(void)
     return atomic_load_explicit(&wanted, memory_order_relaxed) > 0;
 }
 
-static bool is_finalizing(void)
-{
-#if PY_VERSION_HEX >= 0x030D0000
-    return Py_IsFinalizing();
-#else
-    return _Py_IsFinalizing();
-#endif
-}
-
 /* While the interpreter ends, whoever else gets the GIL dies: with the turn, if it had been given that. */
 void turn_preempt(int64_t place)
 {
-    if (!turn_is_wanted() || is_finalizing())
+    if (!turn_is_wanted() || core_is_finalizing())
         return;
     left_at = place;
     turn_give();

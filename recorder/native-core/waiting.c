@@ -106,17 +106,6 @@ int wait_until(const waiting *w, int (*attempt)(boundary_entry *, const boundary
     return core_mode == MODE_REPLAY ? replay_wait(w, attempt) : record_wait(w, attempt);
 }
 
-static PyObject *argument(const boundary_call *call, Py_ssize_t index, const char *name)
-{
-    if (call->nargs > index)
-        return call->args[index];
-    Py_ssize_t n = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
-    for (Py_ssize_t i = 0; i < n; i++)
-        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(call->kwnames, i), name) == 0)
-            return call->args[call->nargs + i];
-    return NULL;
-}
-
 int wait_arguments(const boundary_call *call, bool queue, bool *blocking, double *timeout)
 {
     if (call->nargs == 0 && !call->kwnames) { /* nearly always */
@@ -125,9 +114,9 @@ int wait_arguments(const boundary_call *call, bool queue, bool *blocking, double
         return 0;
     }
     Py_ssize_t named = call->kwnames ? PyTuple_GET_SIZE(call->kwnames) : 0;
-    PyObject *block = argument(call, 0, "blocking"), *limit = argument(call, 1, "timeout");
+    PyObject *block = boundary_argument(call, 0, "blocking"), *limit = boundary_argument(call, 1, "timeout");
     if (!block)
-        block = argument(call, 0, "block");
+        block = boundary_argument(call, 0, "block");
     if (call->nargs + named > 2 || call->nargs + named != !!block + !!limit)
         return 1;
     int yes = block ? PyObject_IsTrue(block) : 1;

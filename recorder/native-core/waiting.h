@@ -13,9 +13,11 @@ typedef struct {
     double timeout;              /* seconds; negative: none */
 } waiting;
 
-/* Tries `attempt(call, data)` until it succeeds: 1. 0 when the time is over, -1 with an exception.
- * `attempt` returns 1, 0 or -1; it has failed once already. */
-int wait_until(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *));
+/* 1: it succeeded, 0: not now, -1 with an exception set. */
+typedef int (*wait_attempt)(boundary_entry *entry, const boundary_call *call);
+
+/* Makes the attempt, which has failed once already, until it succeeds: 1. 0 when the time is over, -1 with an exception. */
+int wait_until(const waiting *w, wait_attempt attempt);
 
 /* What threads wait for under this key is there: the first of them may try again. */
 void wait_is_over(const void *key);

@@ -26,9 +26,10 @@ def fine(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def adapter() -> Iterator[Adapter]:
-    """An adapter on standard streams whose recordings and replays are fakes."""
-    with Adapter(FAKE) as running:
+def adapter(request: pytest.FixtureRequest) -> Iterator[Adapter]:
+    """An adapter on standard streams. Its recordings and replays are fakes, unless the test's module says
+    `ADAPTER = REAL`."""
+    with Adapter(getattr(request.module, "ADAPTER", FAKE)) as running:
         yield running
 
 

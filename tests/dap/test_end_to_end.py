@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,16 +20,7 @@ from tests.dap.test_console import move, typed
 from tests.dap.test_lifecycle import gone
 from tests.dap.test_motion import go
 
-
-@pytest.fixture
-def adapter() -> Iterator[Adapter]:
-    with Adapter(REAL) as running:
-        yield running
-
-
-@pytest.fixture
-def client(adapter: Adapter) -> Client:
-    return adapter.client
+ADAPTER = REAL
 
 
 def write(folder: Path, name: str, text: str) -> Path:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.dap.client import REAL, Adapter, Client, Refused, line_of, start, top
+from tests.dap.client import REAL, Client, Refused, line_of, start, top
 from tests.dap.test_breakpoints import breaks
 from tests.dap.test_console import move
 from tests.dap.test_motion import go
 
+ADAPTER = REAL
 CHANGES = """\
 class Box:
     size = 0
@@ -33,17 +33,6 @@ count = 1
 count = 2  # @global
 print(count)
 """
-
-
-@pytest.fixture
-def adapter() -> Iterator[Adapter]:
-    with Adapter(REAL) as running:
-        yield running
-
-
-@pytest.fixture
-def client(adapter: Adapter) -> Client:
-    return adapter.client
 
 
 @pytest.fixture

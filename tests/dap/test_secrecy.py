@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.dap.client import REAL, Adapter, Client, start
+from tests.dap.client import REAL, Client, start
 from tests.dap.test_console import typed
 
+ADAPTER = REAL
 PROGRAM = """\
 password = "hunter2-hunter2"
 key = "plain"
@@ -21,17 +21,6 @@ config = {"user": "ada", "password": "hunter2-hunter2", "port": 80}
 end = 1
 """
 HIDDEN = "[redacted]"
-
-
-@pytest.fixture
-def adapter() -> Iterator[Adapter]:
-    with Adapter(REAL) as running:
-        yield running
-
-
-@pytest.fixture
-def client(adapter: Adapter) -> Client:
-    return adapter.client
 
 
 @pytest.fixture

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from retroscope.replay.timeline import Timeline
 
-PROGRAMS = Path(__file__).parents[2] / "fixtures" / "walks"
-SCOPE = str(Path(sys.executable).parent / "scope")
+from tests.recordings import FIXTURES, SCOPE, Recorder, recorder
 
-Recorder = Callable[[str], Path]
+__all__ = ["PROGRAMS", "SCOPE", "Recorder"]
+
+PROGRAMS = FIXTURES / "walks"
 
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     """The trace of a program, by the program's name."""
-    folder = tmp_path_factory.mktemp("traces")
-
-    def record(name: str) -> Path:
-        trace = folder / f"{name}.db"
-        if not trace.exists():
-            command = [SCOPE, "record", "-q", "-o", str(trace), str(PROGRAMS / f"{name}.py")]
-            subprocess.run(command, capture_output=True, check=False)
-        assert trace.exists(), f"{name} was not recorded"
-        return trace
-
-    return record
+    return recorder(tmp_path_factory.mktemp("traces"), PROGRAMS)
 
 
 @pytest.fixture(scope="module")

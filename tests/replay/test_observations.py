@@ -17,6 +17,7 @@ import pytest
 from retroscope.recorder import _core
 from retroscope.replay.protocol import TO_THE_END, Reason
 
+from tests.recordings import FIXTURES, SCOPE, Recorder, recorder
 from tests.replay.observing import (
     ATTR,
     ENTER,
@@ -32,27 +33,15 @@ from tests.replay.observing import (
     started,
 )
 
-PROGRAMS = Path(__file__).parents[2] / "fixtures" / "values"
+PROGRAMS = FIXTURES / "values"
 ORACLE = Path(__file__).parent / "observed"
 NAMES = sorted(path.stem for path in PROGRAMS.glob("*.py"))
-SCOPE = str(Path(sys.executable).parent / "scope")
-
-Recorder = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
 def valued(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     """The trace of a program in fixtures/values, by its name."""
-    folder = tmp_path_factory.mktemp("values")
-
-    def record(name: str) -> Path:
-        trace = folder / f"{name}.db"
-        if not trace.exists():
-            command = [SCOPE, "record", "-q", "-o", str(trace), str(PROGRAMS / f"{name}.py")]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return trace
-
-    return record
+    return recorder(tmp_path_factory.mktemp("values"), PROGRAMS)
 
 
 def plain(name: str, folder: Path) -> list[Any]:
@@ -130,21 +119,22 @@ def test_the_state_at_a_tick_is_what_the_facts_add_up_to(name: str, valued: Reco
 
 
 class Stacks:
-    """The stacks of a block's threads, kept by its calls."""
+    """The stacks of a block's threads, kept by its calls from its first line on."""
 
     def __init__(self, block: bytes) -> None:
-        first = _core.block_head(block)[0]
-        self._threads: dict[int, list[int]] = {}
-        known = {frame or -address for frame, address, _, _ in _core.block_frames(block)}
-        for thread, frames in _core.block_state(block, first):
-            self._threads[thread] = [key for row in reversed(frames) if (key := row[0] or -row[1]) in known]
+        self._began = False
+        self._threads = {
+            thread: [row[0] or -row[1] for row in reversed(frames)]
+            for thread, frames in _core.block_state(block, _core.block_head(block)[0])
+        }
 
     def note(self, fact: tuple[Any, ...]) -> None:
         kind, _, frame, *rest = fact
-        if kind in (ENTER, RESUME):
+        self._began = self._began or kind == LINE
+        if self._began and kind in (ENTER, RESUME):
             self._threads.setdefault(rest[-1], []).append(frame)
-        elif kind == LEAVE and frame in self._threads.get(rest[-1], [])[-1:]:  # else it was left before the first line
-            self._threads[rest[-1]].pop()
+        elif self._began and kind == LEAVE:
+            assert self._threads[rest[-1]].pop() == frame
 
     def running(self, thread: int) -> list[int]:
         return self._threads[thread][::-1]

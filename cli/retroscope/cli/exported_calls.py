@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from retroscope.replay.observation import FactKind, Frames, Function, facts
+from retroscope.replay.index_facts import Kind
+from retroscope.replay.observation import Frames, Function, facts
 from retroscope.trace.secrets import HIDDEN, is_secret_name, redact
 
 HOW = ("returned", "yielded", "raised")
@@ -65,10 +66,10 @@ class Calls:
         self._changed: dict[int, Values] = {}
         self._thread = 1
         self._pending: Open | None = None
-        self._kinds = FactKind.ENTER | FactKind.LEAVE | FactKind.RESUME | FactKind.RAISE | FactKind.INPUT
-        self._kinds |= FactKind.LINE | FactKind.KEPT
+        self._kinds = Kind.ENTER | Kind.LEAVE | Kind.RESUME | Kind.RAISE | Kind.INPUT
+        self._kinds |= Kind.LINE | Kind.KEPT
         if wanted.values:
-            self._kinds |= FactKind.LOCAL | FactKind.CONTENT
+            self._kinds |= Kind.LOCAL | Kind.CONTENT
         self.tick = 0
         self.inputs = 0
         self.over = False
@@ -196,14 +197,14 @@ class Calls:
 
 
 _FOLLOW: dict[int, Callable[..., None]] = {
-    FactKind.LINE: Calls._line,
-    FactKind.ENTER: Calls._enter,
-    FactKind.LEAVE: Calls._left,
-    FactKind.RESUME: Calls._resume,
-    FactKind.LOCAL: Calls._local,
-    FactKind.CONTENT: Calls._local,
-    FactKind.KEPT: Calls._kept,
-    FactKind.RAISE: Calls._raise,
-    FactKind.INPUT: Calls._input,
+    Kind.LINE: Calls._line,
+    Kind.ENTER: Calls._enter,
+    Kind.LEAVE: Calls._left,
+    Kind.RESUME: Calls._resume,
+    Kind.LOCAL: Calls._local,
+    Kind.CONTENT: Calls._local,
+    Kind.KEPT: Calls._kept,
+    Kind.RAISE: Calls._raise,
+    Kind.INPUT: Calls._input,
 }
 _FOLLOW = {int(kind): method for kind, method in _FOLLOW.items()}

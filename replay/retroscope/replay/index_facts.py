@@ -1,17 +1,17 @@
-"""The words of the index: kinds of facts, places, and what blocks say of frames and values."""
+"""The words of observations and of their index: kinds of facts, places, and what blocks say of frames and values."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntFlag
 
 Key = str | int | None
 """A part of what facts are found by."""
 
 
-class Kind(IntEnum):
-    """Kinds of facts, as bits; docs/architecture.md, "Observations"."""
+class Kind(IntFlag):
+    """Kinds of facts, the first item of each: docs/observations.md."""
 
     LINE = 1
     ENTER = 2
@@ -24,6 +24,7 @@ class Kind(IntEnum):
     NAME = 256
     RAISE = 512
     FREED = 1024
+    INPUT = 2048
     KEPT = 4096
 
 

@@ -182,31 +182,28 @@ def _enumerated(value: Any, kind: type) -> str:
 def _joined(
     opening: str, items: Iterable[Any], size: int, closing: str, most: int, depth: int, seen: tuple[int, ...]
 ) -> str:
-    parts = []
-    room = most
-    for item in _islice(items, MOST_ITEMS):
-        part = _render(item, most, depth - 1, seen)
-        parts.append(part)
-        room -= len(part) + 2
-        if room <= 0:
-            break
-    if len(parts) < size:
-        parts.append("…")
-    return opening + ", ".join(parts) + closing
+    return opening + _listed((_render(item, most, depth - 1, seen) for item in items), size, most) + closing
 
 
 def _pairs(items: Iterable[Any], size: int, most: int, depth: int, seen: tuple[int, ...]) -> str:
+    shown = (
+        _render(key, most, depth - 1, seen) + ": " + _render(item, most, depth - 1, seen) for key, item in items
+    )
+    return "{" + _listed(shown, size, most) + "}"
+
+
+def _listed(shown: Iterable[str], size: int, most: int) -> str:
+    """The first of `size` items, in about `most` characters."""
     parts = []
     room = most
-    for key, item in _islice(items, MOST_ITEMS):
-        part = _render(key, most, depth - 1, seen) + ": " + _render(item, most, depth - 1, seen)
+    for part in _islice(shown, MOST_ITEMS):
         parts.append(part)
         room -= len(part) + 2
         if room <= 0:
             break
     if len(parts) < size:
         parts.append("…")
-    return "{" + ", ".join(parts) + "}"
+    return ", ".join(parts)
 
 
 def field_names(kind: type) -> list[str] | None:

@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntFlag
 from typing import Any
 
 from retroscope.recorder import _core
@@ -23,20 +22,6 @@ from retroscope.replay.recording import Recording
 _MOST_BLOCK = 1 << 28
 
 Fact = tuple[Any, ...]
-
-
-class FactKind(IntFlag):
-    """Kinds of facts: the first item of each."""
-
-    LINE = 1
-    ENTER = 2
-    LEAVE = 4
-    RESUME = 8
-    LOCAL = 16
-    CONTENT = 32
-    RAISE = 512
-    INPUT = 2048
-    KEPT = 4096
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from retroscope.replay.observation import FactKind, Observation, facts
+from retroscope.replay.index_facts import Kind
+from retroscope.replay.observation import Observation, facts
 from retroscope.replay.recording import Recording
 
 _MOST_READINGS = 100_000
@@ -49,7 +50,7 @@ def wall_clock(recording: Recording) -> WallClock | None:
     observation = Observation(recording)
     used, last = 0, 0
     for block in observation.blocks():
-        for _, tick, count in facts(block, FactKind.INPUT):
+        for _, tick, count in facts(block, Kind.INPUT):
             reading = None
             while used < len(readings) and readings[used][0] < count:
                 reading = readings[used][1]
