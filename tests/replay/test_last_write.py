@@ -308,10 +308,11 @@ end = 2
 
 
 @pytest.mark.parametrize(
-    ("expression", "line", "said"), [("sent", None, "not known"), ("first", 7, "passed by this call")]
+    ("expression", "line", "said"),
+    [("sent", 4, "sent becomes 5 here, it was 0"), ("first", 7, "passed by this call")],
 )
 def test_what_a_generator_was_sent_is_no_argument(
-    tmp_path: Path, expression: str, line: int | None, said: str
+    tmp_path: Path, expression: str, line: int, said: str
 ) -> None:
     program = tmp_path / "program.py"
     program.write_text(PAUSES)
@@ -321,7 +322,7 @@ def test_what_a_generator_was_sent_is_no_argument(
         timeline.run()
         moment = timeline.last_write(expression)
         assert moment.text.endswith(said)
-        assert line is None or timeline.stack()[0].line == line
+        assert timeline.stack()[0].line == line
 
 
 TURNS = """\
@@ -349,3 +350,47 @@ def test_generators_of_one_function_keep_their_values_apart(tmp_path: Path, hit:
         moment = timeline.last_write("done")
         assert (moment.tick, timeline.stack()[0].line) == (here.tick - 1, 4)
         assert moment.text == f"done becomes {(hit + 1) // 2} here, it was {(hit - 1) // 2}"
+
+
+AWAITS = """\
+import asyncio
+async def wait(turns, value):
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return value
+async def worker(turns):
+    done = 0
+    for value in (turns, turns + 10):
+        done = await wait(turns, value)
+        shown = done
+    both = (kept := await wait(1, turns)) + await wait(2, turns)
+    return shown, kept, both
+async def main():
+    return await asyncio.gather(*map(worker, (1, 2, 3)))
+print(asyncio.run(main()))
+"""
+
+
+@pytest.mark.parametrize("hit", [1, 2, 3, 4, 5, 6])
+def test_a_line_that_waited_is_the_one_that_wrote(tmp_path: Path, hit: int) -> None:
+    """Other tasks run, deeper and less deep, while the line waits for what it stores."""
+    program = tmp_path / "program.py"
+    program.write_text(AWAITS)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        began: dict[int, list[Tick]] = {1: [], 2: [], 3: []}
+        for moment in list(timeline.hits(Breakpoint(1, path=str(program), line=9)))[:6]:
+            timeline.goto(moment.tick)
+            began[int(timeline.evaluate("turns").text)].append(moment.tick)
+        timeline.goto(timeline.entry)
+        timeline.set_breakpoints([Breakpoint(1, path=str(program), line=10)])
+        for _ in range(hit):
+            here = timeline.run().tick
+        turns, done = (int(timeline.evaluate(name).text) for name in ("turns", "done"))
+        found = timeline.last_write("done")
+        assert found.tick == max(each for each in began[turns] if each < here)
+        assert found.text == f"done becomes {done} here, it was {0 if done == turns else turns}"
+        timeline.goto(here)
+        passed = timeline.last_write("turns")
+        assert passed.text == f"turns becomes {turns} here, it had no value before, passed by this call"
+        assert timeline.stack()[0].line == 14

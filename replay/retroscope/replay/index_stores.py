@@ -98,7 +98,10 @@ def last_store(index: Index, place: list[Any], tick: int) -> Store | None:
         frame = frames[len(frames) - where]
         if frame.generator and index.entries[index.number_at(frame.id)].segment != index.entries[at].segment:
             raise NotIndexed("what a generator stores where observers take over from each other is not told")
-        return last_local(index, frame.id, frame.function, key, tick) or passed(index, frame.id, key)
+        store = last_local(index, frame.id, frame.function, key, tick)
+        if store is None and frame.generator:
+            raise NotIndexed("where a generator was made is not told, only where it began to run")
+        return store or passed(index, frame.id, key)
     return None
 
 

@@ -26,7 +26,7 @@ else:  # nothing may be imported here that the program would find imported
 
 if "Shelf" not in globals():  # a replay process runs all files in one namespace, this one last
     from retroscope.replay.inspector_changes import change_in, flush_outputs
-    from retroscope.replay.inspector_places import Line, Place, line_under_way, positions, slot_of
+    from retroscope.replay.inspector_places import Line, Place, arguments_of, line_under_way, positions, slot_of
     from retroscope.replay.inspector_tasks import task_rows
     from retroscope.replay.inspector_threads import ThreadRow, frames_from, thread_rows
     from retroscope.replay.inspector_values import Rows, Shelf, clip, render, type_name
@@ -347,9 +347,7 @@ class Look:
         return sorted({str(name) for name in _one_after_the_other(frame.f_locals, frame.f_globals)})
 
     def arguments(self, number: int) -> list[str]:
-        code = self.frame(number).f_code
-        flags = code.co_flags
-        return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(flags & 4) + bool(flags & 8)])
+        return arguments_of(self.frame(number).f_code)
 
 
 def serve(fd: int, core: Any, frame: Any) -> None:

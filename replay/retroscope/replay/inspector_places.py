@@ -137,6 +137,12 @@ def line_under_way(stacks: Stacks, thread: int, depth: int) -> Line:
     return code.co_code.hex(), frame.f_lasti, spans, code.co_filename, frame.f_lineno
 
 
+def arguments_of(code: Any) -> list[str]:
+    """The names of the parameters of a function."""
+    flags = code.co_flags
+    return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + bool(flags & 4) + bool(flags & 8)])
+
+
 def value_at(core: Any, stacks: Stacks, place: Place) -> Any:
     if place[0] == "object":
         return core.watch_object(place[2], place[3])

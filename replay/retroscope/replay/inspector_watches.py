@@ -1,8 +1,8 @@
 """What a watch looks at: one place, or an expression over several; loaded hidden, as `inspector.py` is.
 
-A subject is ("place", place, whether its frame is one that pauses, as generators do), or ("expression", its text with
-_0, _1 … for the places, the places). An expression is followed only where its value hangs on nothing else: operators
-and a few builtin functions on plain values.
+A subject is ("place", place, whether its frame is one that pauses, as generators do, whether it is an argument), or
+("expression", its text with _0, _1 … for the places, the places). An expression is followed only where its value hangs
+on nothing else: operators and a few builtin functions on plain values.
 """
 
 import builtins
@@ -17,7 +17,15 @@ else:  # nothing may be imported here that the program would find imported
     Any = Subject = WatchState = tuple
 
 if "Shelf" not in globals():  # a replay process runs all files in one namespace, inspector_places.py first
-    from retroscope.replay.inspector_places import Stacks, _mro_of, _space_of, find_place, slot_of, state_of
+    from retroscope.replay.inspector_places import (
+        Stacks,
+        _mro_of,
+        _space_of,
+        arguments_of,
+        find_place,
+        slot_of,
+        state_of,
+    )
     from retroscope.replay.inspector_values import _GetSet, _Member, clip, type_name
 
 __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
@@ -41,8 +49,9 @@ def find_subject(core: Any, stacks: Stacks, thread: int, at: int, text: str) -> 
     text = text.strip()
     tree: Any = compile(text, "<expression>", "eval", 0x400)  # ast.PyCF_ONLY_AST
     if is_path(tree.body):
-        pauses = bool(stacks[thread][at].f_code.co_flags & _PAUSES)
-        return "place", find_place(core, stacks, thread, at, text), pauses
+        code = stacks[thread][at].f_code
+        place = find_place(core, stacks, thread, at, text)
+        return "place", place, bool(code.co_flags & _PAUSES), place[0] == "local" and place[1] in arguments_of(code)
     spans: list[tuple[int, int]] = []
     find_paths(tree.body, spans, stacks[thread][at])
     places: list[Any] = []

@@ -18,7 +18,7 @@ from retroscope.replay.looking import Looker, LookFailed
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.motion import Motion, Search
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import ANY_THREAD, MOST_WATCHED, MOST_WATCHED_BYTES, Match, Want
+from retroscope.replay.protocol import ANY_THREAD, MOST_WATCHED, MOST_WATCHED_BYTES, Marks, Match, Want
 
 Subject = list[Any]
 """What the inspector made of an expression: see `inspector_watches.py`."""
@@ -90,10 +90,8 @@ class LastWrite:
             if not state.is_the_same_as(before):
                 break
             state, upto = before, change.tick - 1
-        if self._went_on(change):
-            now = self._state_at(change.tick) or state
-            text = f"{self._expression} becomes {now.text} where its function goes on after a pause"
-            return Write(change.tick - 1, f"{text}; what it was before is not known")
+        if self._pauses and not self._is_made_at(change):
+            return self._written_by_its_own_line(change, visible_only)
         tick, remark = self._writer(change)
         return Write(
             self._seen_tick(tick) if visible_only else tick, self._sentence(state, change.tick, before) + remark
@@ -140,16 +138,46 @@ class LastWrite:
         """Whether it is a variable of a generator or coroutine, of which there may be several in the same place."""
         return self._subject[0] == "place" and self._subject[1][0] == "local" and bool(self._subject[2])
 
-    def _went_on(self, change: Match) -> bool:
-        """Whether the variable is one of a generator or coroutine that was resumed after the line event before the
-        change, so that its own line had begun at some earlier time."""
-        if not self._pauses:
+    def _is_made_at(self, change: Match) -> bool:
+        """Whether the generator or coroutine got its arguments there, and has not run before."""
+        if not self._subject[3]:
             return False
-        if self._state_at(change.tick) is None or self._ran_at(change.tick - 1):
-            return False  # it is being made, or runs already
-        _, _, depth, _, thread = self._subject[1]
-        first = next(self._motion.backward(Search(Want.SHALLOW | Want.FIRST, depth, thread), change.tick + 1), None)
-        return first is None or first.tick != change.tick
+        for tick in (change.tick, change.tick - 1):
+            if self._runs_in(tick):
+                return self._own_line(tick, change.tick) == 0
+        began = self._own_line(self._motion.current.tick, self._motion.current.tick, beginning=True)
+        return began >= change.tick - 1
+
+    def _written_by_its_own_line(self, change: Match, visible_only: bool) -> Write:
+        """That line may have begun long ago: other code runs while the generator or coroutine waits in it."""
+        now = self._state_at(change.tick) or self._state
+        assert now is not None
+        for tick in (change.tick, change.tick - 1):
+            line = self._own_line(tick, change.tick) if self._runs_in(tick) else 0
+            if line:
+                sentence = self._sentence(now, change.tick, self._state_at(line))
+                return Write(self._seen_tick(line) if visible_only else line, sentence)
+        text = f"{self._expression} becomes {now.text} where its function goes on after a pause"
+        return Write(change.tick - 1, f"{text}; which of its lines did it is not known")
+
+    def _runs_in(self, tick: int) -> bool:
+        """Whether the variable's frame is on the stack of the thread that runs at a tick."""
+        if not self._ran_at(tick):
+            return False
+        with self._standing(tick) as process:
+            return process.last is not None and process.last.thread == self._subject[1][4]
+
+    def _own_line(self, tick: int, before: int, beginning: bool = False) -> int:
+        """The last line before tick `before` of the variable's frame, which is on the stack at `tick`, `before` or the
+        one before it; 0: it began later. With `beginning` the line that was running when it began."""
+        depth = self._subject[1][2]
+        with self._standing(tick) as process:
+            words = process.stack()
+        if tick < before and len(words) == depth:
+            return tick
+        marks = Marks(words[len(words) - depth :][:1], beginning=beginning).showing_all()
+        found = next(self._motion.backward(Search(Want.MARKED, marks=marks), tick), None)
+        return found.tick if found is not None and bool(found.detail >> 1) == beginning else 0
 
     def _ran_at(self, tick: int) -> bool:
         """Whether the very frame of the variable stood where it stands now: another one keeps its own elsewhere."""
@@ -189,18 +217,16 @@ class LastWrite:
 
     def _writer(self, change: Match) -> tuple[int, str]:
         """(tick of the line that did it, a remark). It ran after the line event before, or went on after it."""
-        if self._subject[0] == "place" and self._subject[1][0] == "local":
-            # Only the frame's own code writes its locals, and the call that makes it.
-            _, _, depth, _, thread = self._subject[1]
-            entered = self._pauses and not self._ran_at(change.tick - 1)  # a generator is made
-            tick = self._shallow(depth - 1 if entered else depth, change.tick, thread)
-            return tick, ", passed by this call" if entered else ""
+        passed = ", passed by this call" if self._pauses else ""
+        if self._subject[0] == "place" and self._subject[1][0] == "local" and not passed:
+            _, _, depth, _, thread = self._subject[1]  # only the frame's own code writes its locals
+            return self._shallow(depth, change.tick, thread), ""
         lines = [each for each in self._lines_that_went_on(change.tick) if change.detail in (0, each.thread)]
         writers = [line for line in lines if line.may_write]
         if len(writers) == 1:
-            return self._shallow(writers[0].depth, change.tick, writers[0].thread), ""
+            return self._shallow(writers[0].depth, change.tick, writers[0].thread), passed
         places = " or ".join(line.place for line in (writers or lines) if not line.began)
-        return change.tick - 1, f"; or by {places}, when it went on" if places else ""
+        return change.tick - 1, passed + (f"; or by {places}, when it went on" if places else "")
 
     def _lines_that_went_on(self, tick: int) -> list[_Line]:
         """Those of all threads that ran on between the line event of `tick` and the one before: the line that began
