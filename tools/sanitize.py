@@ -1,7 +1,8 @@
 """Builds the C core with AddressSanitizer and UBSan and runs the tests that exercise it; Linux with gcc or clang.
 
-In: paths or options for pytest (default: the rooms that call the core directly). Out: pytest's exit status. Leaks are
-not looked for: the interpreter itself keeps memory to its end. pymalloc is off, so that every object is checked.
+In: `--python 3.12` (default: the highest version found), then paths or options for pytest (default: the rooms that call
+the core directly). Out: pytest's exit status. Leaks are not looked for: the interpreter itself keeps memory to its end.
+pymalloc is off, so that every object is checked.
 """
 
 from __future__ import annotations
@@ -60,7 +61,10 @@ def main(arguments: list[str]) -> int:
     if not found:
         print("no CPython 3.11, 3.12 or 3.13 was found on PATH or among pyenv's versions", file=sys.stderr)
         return 1
-    version, executable = list(found.items())[-1]
+    version = list(found)[-1]
+    if arguments[:1] == ["--python"]:
+        version, arguments = arguments[1], arguments[2:]
+    executable = found[version]
     python = environments.prepare("asan", executable, ["-Ccmake.define.RETROSCOPE_SANITIZE=ON"])
     preload(python, executable)
     tests = arguments or [path for path in DEFAULT_TESTS if (ROOT / path).exists()]

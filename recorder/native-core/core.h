@@ -43,6 +43,7 @@ int scan_register(PyObject *module);
 int control_register(PyObject *module);
 int family_register(PyObject *module);
 int block_register(PyObject *module);
+int build_register(PyObject *module);
 int shared_memory_register(PyObject *module);
 int startup_register(PyObject *module);
 int hidden_register(PyObject *module);

@@ -85,6 +85,7 @@ class FakeTimeline:
     break_on_raised: bool = False
     break_on_uncaught: bool = False
     closed: bool = False
+    warning: str = ""
     cwd: str = field(default_factory=os.getcwd)
     _breakpoints: list[Breakpoint] = field(default_factory=list)
     _values: dict[Reference, Any] = field(default_factory=dict)

@@ -130,3 +130,16 @@ def test_memory_that_ran_out_by_a_limit_is_named_as_the_cause(tmp_path: Path) ->
     verified = scope("verify", "trace.db", cwd=tmp_path)
     assert verified.returncode == 3
     assert "Likely cause: the program sets limits of its resources (resource.setrlimit)" in verified.stderr
+
+
+def test_at_the_prompt_it_is_said_once_with_its_cause(tmp_path: Path) -> None:
+    make_extension(tmp_path)
+    record(EXTENSION, tmp_path)
+    done = scope("replay", "-x", "continue", "-x", "where", cwd=tmp_path)
+    assert done.returncode == 3
+    assert done.stdout.count("in work\n") == 2, done.stdout  # the place, and one stack
+    assert "diverged · tick" in done.stdout
+    assert "Likely cause: extension quick is not listed" in done.stdout
+    assert done.stderr == (
+        "scope: the replay does not do what the recording did; nothing after this tick can be trusted\n"
+    )

@@ -153,9 +153,9 @@ def test_a_divergence_is_told_whole_and_ends_with_3(
     assert err.startswith("scope: The replay diverged from the recording at input ")
     assert "reader.py:2 in <module>" in err
     assert "last agreeing input" in err
-    assert main(["replay", str(trace), "-x", "continue", "-x", "tick"]) == 1
+    assert main(["replay", str(trace), "-x", "continue", "-x", "tick"]) == 3
     out, err = capfd.readouterr()
-    assert out.startswith("diverged: The replay diverged")
+    assert out.startswith("diverged · tick ") and "\nThe replay diverged" in out
     assert "reader.py:2 in <module>" in out
     assert "nothing after this tick can be trusted" in err
 

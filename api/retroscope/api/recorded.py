@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -12,6 +13,7 @@ from retroscope.api.calls import Call
 from retroscope.api.moments import Moment
 from retroscope.api.player import Player, place_of
 from retroscope.api.records import Input, Output
+from retroscope.replay.build import build_warning
 from retroscope.replay.moments import InputId, ReplayError, Tick
 from retroscope.replay.moments import Moment as Stop
 from retroscope.replay.recording import Recording
@@ -33,6 +35,8 @@ class Trace:
         self.path = path
         """The file, as it was named."""
         self._recording = Recording(path, process)
+        self.warning: str = build_warning(self._recording)
+        """A sentence when another build of Retroscope or Python recorded it; else empty."""
         self._all_code = all_code
         self._progress = progress
         self._others: list[Trace] = []
@@ -179,9 +183,13 @@ def open(
 
     `process`: the number of one of its processes, default the program itself. `all_code`: steps and raises count in
     library code too. `progress`: called now and then while a replay runs.
-    TraceError says why the file is no trace; ReplayError that it cannot be replayed here.
+    TraceError says why the file is no trace; ReplayError that it cannot be replayed here. What is in `warning` is also
+    a UserWarning.
     """
-    return Trace(os.fspath(path), process, all_code, progress)
+    trace = Trace(os.fspath(path), process, all_code, progress)
+    if trace.warning:
+        warnings.warn(trace.warning, stacklevel=2)
+    return trace
 
 
 __all__ = ["Progress", "Trace", "open"]

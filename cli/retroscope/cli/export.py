@@ -9,6 +9,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import IO, TYPE_CHECKING
 
+from retroscope.cli.builds import warn_of_build
 from retroscope.cli.export_lines import JsonLines
 from retroscope.cli.export_perfetto import Perfetto
 from retroscope.cli.exported_calls import Calls, Wanted
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     recording = Recording(args.trace, args.process)
     bar = ProgressBar("exporting")
     try:
+        warn_of_build(recording)
         with _written(args.perfetto or args.jsonl) as file:
             _export(recording, file, args, bar)
     finally:

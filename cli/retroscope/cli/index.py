@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 
+from retroscope.cli.builds import warn_of_build
 from retroscope.cli.messages import OK, USER_ERROR, complain
 from retroscope.recorder.closing import bytes_text, duration
 from retroscope.replay.index_building import Built, IndexBuilder, Progress
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         return OK
     first = Recording(args.trace)
     try:
+        warn_of_build(first)
         numbers = [each.id for each in first.processes()] if args.process is None else [args.process]
         built = [_build(first.other(number), args, len(numbers) > 1) for number in numbers]
     finally:

@@ -137,6 +137,8 @@ class Session:
         self.say(self.renderer.moment(self.timeline.now, frame))
         if frame is not None:
             self.say(self.renderer.source(self.timeline.source(frame.path), frame.line, path=frame.path))
+        if self.timeline.now.reason is StopReason.DIVERGED:
+            self.say(self.timeline.now.text)
 
     def frames(self) -> Sequence[Frame]:
         """The stack that the user looks at: the running thread's, unless they chose another one."""

@@ -6,12 +6,13 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from retroscope.cli.messages import OK, USER_ERROR
+from retroscope.cli.messages import DIVERGED, OK, USER_ERROR
 from retroscope.cli.prompt import Quit, Session
 from retroscope.cli.prompt_commands import COMMANDS
 from retroscope.cli.prompt_input import interruptible, line_editing, read_line
 from retroscope.cli.rendering import Colours, Renderer
 from retroscope.cli.rendering_progress import ProgressBar
+from retroscope.replay.moments import StopReason
 from retroscope.replay.timeline import Timeline
 
 PROMPT = "(scope) "
@@ -52,7 +53,7 @@ def _script(session: Session, commands: Iterable[str]) -> int:
     for line in commands:
         try:
             if not session.attempt(line):
-                return USER_ERROR
+                return DIVERGED if session.timeline.now.reason is StopReason.DIVERGED else USER_ERROR
         except Quit:
             break
     return OK

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from retroscope.cli.builds import warn_of_build
 from retroscope.cli.messages import OK, complain
 from retroscope.cli.rendering_progress import ProgressBar
 from retroscope.replay.diagnosis import Diagnosis
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """0: everything agreed; a divergence is raised as an error with status 3."""
     first = Recording(args.trace)
     try:
+        warn_of_build(first)
         done = _verify(first, args.process, diagnose=args.diagnose)
         if args.output:
             for recording, chunk in in_order([first.other(each.process) for each in done]):

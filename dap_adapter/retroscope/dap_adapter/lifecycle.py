@@ -153,6 +153,8 @@ class Lifecycle:
         self._session.secrecy.shows_all = view.show_secrets
         timeline.on_message = self._say_message
         self._session.open(timeline)
+        if timeline.warning:
+            self._session.say(timeline.warning)
         self._first_stop = lambda: self._stop_first(view.stop_at)
         self._session.channel.event("initialized")
 

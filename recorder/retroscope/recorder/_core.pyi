@@ -4,6 +4,14 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
+# --- builds (build.h) ---
+
+sources: str
+"""A hash of the C sources of this core."""
+
+def interpreter_build() -> str:
+    """The linker's build ids of this Python's program and library; empty: they have none."""
+
 # --- ticks, search, control: replay processes only (ticks.h, search.h, control.h, look.h) ---
 
 def ticks_now() -> int:

@@ -179,11 +179,14 @@ class Launch:
     def recording(self, started: float) -> dict[str, object]:
         """Facts of the whole recording, for the trace."""
         import retroscope
+        from retroscope.recorder import _core
+        from retroscope.trace.build import build_facts
 
         system = os.uname()
         return {
             "created": started,
             "retroscope": getattr(retroscope, "__version__", "development"),
+            "build": build_facts(os.path.dirname(__file__), _core.sources, _core.interpreter_build()),
             "python": ".".join(map(str, sys.version_info[:3])),
             "python_full": sys.version,
             "implementation": sys.implementation.name,

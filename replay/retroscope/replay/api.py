@@ -33,6 +33,8 @@ class TimelineApi(Protocol):
     now: Moment
     program: Sequence[str]
     cwd: str
+    warning: str
+    """What a person should know about this replay, in a sentence; mostly empty."""
     last_tick: Tick | None
     """The last tick of the recording once it is known, else None."""
     visible_only: bool

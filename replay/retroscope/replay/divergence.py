@@ -9,13 +9,23 @@ import os
 import platform
 from collections.abc import Iterator
 
+from retroscope.replay.build import other_build
+from retroscope.replay.moments import Diverged
 from retroscope.replay.recording import Recording
 
 _FOREIGN = {"ctypes/__init__.py": "ctypes", "cffi/api.py": "cffi"}
 
 
-def explanation(recording: Recording, input: int | None) -> str:
-    """Lines to stand below the message of a divergence: the last input that agreed, and likely causes."""
+def diverged(recording: Recording, text: str, input: int | None = None) -> Diverged:
+    """The error for a replay process's message: says of which process, where there are several, and what the cause may
+    be. `input`: the first that did not agree."""
+    number = recording.process.id
+    if len(recording.processes()) > 1:
+        text = f"process {number}: {text}"
+    return Diverged(f"{text.rstrip()}\n{_explanation(recording, input)}", number)
+
+
+def _explanation(recording: Recording, input: int | None) -> str:
     lines = []
     if input:
         number, name, _ = next(recording.input_lines(input - 1))
@@ -35,6 +45,9 @@ def likely_causes(recording: Recording) -> Iterator[str]:
             f"the recording was made with --redact, and the program computed with what is not in it: "
             f"{', '.join(map(str, redacted))}"
         )
+    other = other_build(recording)
+    if other:
+        yield f"it was recorded by {other}; replay it with the one that recorded it"
     for note in recording.process.notes:
         if " is not listed" in note:
             yield note
@@ -44,11 +57,12 @@ def likely_causes(recording: Recording) -> Iterator[str]:
                 f"the program uses {name}: calls into the C library are recorded, but not what lies at an address, nor "
                 "what other code writes there"
             )
-    if any(name == "resource.setrlimit" for _, name, _ in recording.input_values(0)):
+    for _ in recording.results_of_calls("resource.setrlimit"):
         yield (
             "the program sets limits of its resources (resource.setrlimit), which a replay does not: a MemoryError for "
             "want of memory is not in the recording"
         )
+        break
     yield from _changed_files(recording)
     release = recording.meta.get("release")
     if isinstance(release, str) and release != platform.release():
@@ -71,7 +85,6 @@ def _changed_files(recording: Recording) -> Iterator[str]:
 
 
 def _extensions(recording: Recording) -> Iterator[tuple[str, str]]:
-    for _, name, value in recording.input_values(0):
-        compiled = isinstance(value, tuple) and value[:1] == ("ExtensionFileLoader",)
-        if compiled and isinstance(value, tuple) and name.endswith(".FileFinder.find_spec"):
+    for value in recording.results_of_calls(".FileFinder.find_spec"):
+        if isinstance(value, tuple) and value[:1] == ("ExtensionFileLoader",):
             yield "extension", str(value[1])

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from retroscope.recorder import _core
+from retroscope.replay.divergence import diverged
 from retroscope.replay.launch import launcher_of
-from retroscope.replay.moments import Diverged, ReplayError
+from retroscope.replay.moments import ReplayError
 from retroscope.replay.observing import Observer, wait_for
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import TO_THE_END, Reason, Stopped, Want
@@ -257,7 +258,7 @@ class IndexBuilder:
 
     def _note(self, stopped: Stopped) -> None:
         if stopped.reason in (Reason.DIVERGED, Reason.SEALED):
-            raise Diverged(stopped.text, self._number)
+            raise diverged(self._recording, stopped.text, stopped.input)
         if stopped.reason is Reason.END:
             if self._end is not None and self._end.tick != stopped.tick and not _is_cut_off(stopped):
                 raise ReplayError(f"two replays ended at different ticks, {self._end.tick} and {stopped.tick}")

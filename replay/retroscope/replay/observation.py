@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from retroscope.recorder import _core
+from retroscope.replay.divergence import diverged
 from retroscope.replay.launch import launcher_of
-from retroscope.replay.moments import Diverged, ReplayError
+from retroscope.replay.moments import ReplayError
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import TO_THE_END, Reason, Stopped
 from retroscope.replay.recording import Recording
@@ -82,7 +83,7 @@ class Observation:
         if self._died is not None:
             raise ReplayError(f"the replay did not come to its end: {self._died}") from self._died
         if self.end is not None and self.end.reason in (Reason.DIVERGED, Reason.SEALED):
-            raise Diverged(self.end.text, self._recording.process.id)
+            raise diverged(self._recording, self.end.text, self.end.input)
 
 
 class Frames:

@@ -241,6 +241,16 @@ class Recording:
                 elif record.kind == Kind.CLOCK and isinstance(value := record.value(), tuple) and value:
                     yield part.first + record.index, "", value[0]
 
+    def results_of_calls(self, ending: str) -> Iterator[object]:
+        """Each recorded result of the callables whose names end like this."""
+        for part in self._parts:
+            names = {name for name in self._trace.callables(part.process).values() if name.endswith(ending)}
+            for record in self._trace.records(part.process) if names else ():
+                if record.index >= part.records:
+                    break
+                if record.kind == Kind.RESULT and record.name in names:
+                    yield record.value()
+
     @property
     def meta(self) -> dict[str, object]:
         """Facts of the whole recording: when, where and by what it was made."""

@@ -15,7 +15,9 @@ from typing import Self
 
 from retroscope.replay.api import ProgressCallback, TimelineApi, TracePath
 from retroscope.replay.breakpoints import BreakpointTable
+from retroscope.replay.build import build_warning
 from retroscope.replay.clock import find_time
+from retroscope.replay.divergence import diverged
 from retroscope.replay.index import fitting_index
 from retroscope.replay.last_write import LastWrite, subject_of
 from retroscope.replay.launch import launcher_of
@@ -89,8 +91,8 @@ class Timeline:
         """What is known of the whole past without running it; None when there is no index, or none that fits."""
         self._stops = Stops(self._motion, self._table, self._watches, recording, self.index)
         self._motion.on_leg = self._on_leg
-        self.warning = "; ".join(filter(None, [self._motion.warning, complaint]))
-        """What a person should know about this replay, for example that it is not sealed; mostly empty."""
+        self.warning = "; ".join(filter(None, [self._motion.warning, build_warning(recording), complaint]))
+        """What a person should know about this replay, for example that another build recorded; mostly empty."""
         self.moving = False
         """Whether a motion is under way that `interrupt` would end."""
         try:
@@ -437,7 +439,8 @@ class Timeline:
             last = self._motion.current.last
             if last is None or last.reason not in (Reason.DIVERGED, Reason.SEALED):
                 raise
-            self.now = self._stops.moment(StopReason.DIVERGED, str(error))
+            explained = diverged(self.recording, str(error), last.input)
+            self.now = self._stops.moment(StopReason.DIVERGED, str(explained))
         finally:
             self.moving = False
             if self._motion.end is not None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from retroscope.replay.divergence import explanation
+from retroscope.replay.divergence import diverged
 from retroscope.replay.launch import launcher_of, stream_file
 from retroscope.replay.moments import Diverged, ReplayError
 from retroscope.replay.process import ReplayProcess
@@ -128,14 +128,14 @@ class _Tree:
             began = time.monotonic()
             stopped = process.run(process.tick + leg, Want.FORKS)
             if stopped.reason in (Reason.DIVERGED, Reason.SEALED):
-                raise _diverged(recording, stopped.text, stopped.input)
+                raise diverged(recording, stopped.text, stopped.input)
             if stopped.reason in (Reason.END, Reason.FORK):
                 return stopped
             self._progress(stopped.tick, stopped.input, recording.inputs)
             if stopped.input != seen:
                 seen, since = stopped.input, began
             elif time.monotonic() - since > _patience(recording):
-                raise _diverged(
+                raise diverged(
                     recording,
                     f"the replay runs on at tick {stopped.tick} without reaching its next input, longer than the whole "
                     f"recording took; the last one is number {seen - 1}. A program that waits, without any call, for "
@@ -161,34 +161,26 @@ def _verified(stopped: Stopped, recording: Recording, born: int, warning: str) -
     return Verified(number, stopped.tick - born, inputs, cut_off, warning)
 
 
-def _diverged(recording: Recording, text: str, input: int | None = None) -> Diverged:
-    """Says of which process, where there are several, and what the cause may be."""
-    number = recording.process.id
-    if len(recording.processes()) > 1:
-        text = f"process {number}: {text}"
-    return Diverged(f"{text.rstrip()}\n{explanation(recording, input)}", number)
-
-
 def _check_end(ending: dict[str, object], stopped: Stopped, recording: Recording) -> None:
     """The replay must have ended as the program did, with nothing of the record left over."""
     process = recording.process
     status, signal = ending.get("status"), ending.get("signal")
     if signal is not None and process.ended != "lost" and (process.ended, process.number) != ("signal", signal):
-        raise _diverged(
+        raise diverged(
             recording,
             f"the replay died of signal {signal} at tick {stopped.tick} after {stopped.input} inputs; "
             "the recorded program did not",
             stopped.input,
         )
     if stopped.input < recording.inputs:
-        raise _diverged(
+        raise diverged(
             recording,
             f"the replay ended at tick {stopped.tick} after {stopped.input} inputs, but the recording has "
             f"{recording.inputs}: the program took another way",
             stopped.input,
         )
     if process.ended == "exited" and status is not None and status != process.number:
-        raise _diverged(
+        raise diverged(
             recording, f"the replay ended with exit status {status}, the recorded program with {process.number}"
         )
 

@@ -1,0 +1,10 @@
+# Writes OUTPUT, a C file that holds one hash of all the core's sources, in FOLDER: build.h.
+file(GLOB sources "${FOLDER}/*.c" "${FOLDER}/*.h")
+set(hashes "")
+foreach(source IN LISTS sources)
+  get_filename_component(name "${source}" NAME)
+  file(SHA256 "${source}" hash)
+  string(APPEND hashes "${name} ${hash}\n")
+endforeach()
+string(SHA256 fingerprint "${hashes}")
+file(WRITE "${OUTPUT}" "const char core_sources[] = \"${fingerprint}\";\n")
