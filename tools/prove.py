@@ -34,6 +34,7 @@ PROGRAMS = {
     "threads that wait, pool, as_completed": "programs/threads_waiting.py",
     "threads that end, or do not": "programs/threads_ending.py",
     "threads and their locals": "programs/threads_locals.py",
+    "threads that are idle": "programs/threads_idle.py",
     "threads that fork": "programs/processes_threads.py",
     "process pool: fork": "programs/processes_pool.py",
     "process pool: spawn": "programs/processes_pool.py spawn",

@@ -156,12 +156,18 @@ typedef struct {
     vectorcallfunc call;
 } counter;
 
+/* To switch events on or off makes the interpreter change all code that runs from then on, and threads may become idle and
+ * busy again thousands of times a second: so events stay on for so many that nobody counts. */
+#define UNCOUNTED_EVENTS 200000
+
 /* sys.monitoring's events, by their numbers in every version that has them. */
 #define PY_START_EVENT (1 << 0)
 #define INSTRUCTION_EVENT (1 << 6)
 #define JUMP_EVENT (1 << 7)
 
 static int tool = -1;
+static bool are_set;                 /* the interpreter has been asked for the events, */
+static unsigned uncounted;           /* and has told of so many since nobody wants them any more */
 static PyObject *raised; /* by a signal handler at a jump: the next instruction raises it; owned */
 
 static int set_events(int events)
@@ -174,10 +180,26 @@ static int set_events(int events)
     return done ? 0 : -1;
 }
 
+static int wanted_events(void)
+{
+    return (are_set ? PY_START_EVENT | JUMP_EVENT : 0) | (raised ? INSTRUCTION_EVENT : 0);
+}
+
+static void __attribute__((noinline)) count_uncounted(void)
+{
+    if (core_hidden || core_looking || ++uncounted < UNCOUNTED_EVENTS)
+        return;
+    are_set = false;
+    if (set_events(wanted_events()) < 0)
+        PyErr_WriteUnraisable(NULL);
+}
+
 static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
                           PyObject *Py_UNUSED(names))
 {
-    if (events_are_on && count_event() < 0)
+    if (!events_are_on)
+        count_uncounted();
+    else if (count_event() < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -187,9 +209,11 @@ static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(
 static PyObject *on_jump(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
                          PyObject *Py_UNUSED(names))
 {
-    if (events_are_on && count_event() < 0) {
+    if (!events_are_on) {
+        count_uncounted();
+    } else if (count_event() < 0) {
         raised = error_take();
-        if (set_events(PY_START_EVENT | JUMP_EVENT | INSTRUCTION_EVENT) < 0)
+        if (set_events(wanted_events()) < 0)
             PyErr_WriteUnraisable(raised);
     }
     Py_RETURN_NONE;
@@ -202,7 +226,7 @@ static PyObject *on_instruction(PyObject *Py_UNUSED(self), PyObject *const *Py_U
         Py_RETURN_NONE;
     PyObject *error = raised;
     raised = NULL;
-    if (set_events(events_are_on ? PY_START_EVENT | JUMP_EVENT : 0) < 0)
+    if (set_events(wanted_events()) < 0)
         PyErr_WriteUnraisable(error);
     error_put_back(error);
     return NULL;
@@ -255,9 +279,16 @@ static int switch_events(int on)
     PyObject *monitoring = PySys_GetObject("monitoring");
     if (!monitoring || (tool < 0 && register_counter(monitoring) < 0))
         return -1;
-    if (on)
-        opcode_events_keep();
-    return set_events((on ? PY_START_EVENT | JUMP_EVENT : 0) | (raised ? INSTRUCTION_EVENT : 0));
+    uncounted = 0;
+    if (!on || are_set)
+        return 0;
+    are_set = true;
+    opcode_events_keep();
+    return set_events(wanted_events());
+}
+
+void count_resumes(void)
+{
 }
 
 void count_thread_begins(void)
@@ -286,27 +317,29 @@ static int on_trace(PyObject *object, PyFrameObject *frame, int what, PyObject *
     if (events_are_on && (what == PyTrace_LINE || what == PyTrace_OPCODE) &&
         (what == PyTrace_LINE ? count_event() : count_opcode()) < 0)
         return -1;
-    int result = tracer_call_theirs(object, frame, what, arg);
-    if (what == PyTrace_LINE && !events_are_on)
-        tracer_set(NULL); /* this thread is alone again */
-    return result;
+    return tracer_call_theirs(object, frame, what, arg);
 }
 
-/* In replay the tick handler traces already, and calls count_line. */
+/* In replay the tick handler traces already, and calls count_line. Other threads follow when they resume. */
 static int switch_events(int on)
 {
-    if (on && core_mode == MODE_RECORD)
-        tracer_set(on_trace);
+    if (core_mode != MODE_REPLAY)
+        tracer_set(on ? on_trace : NULL);
     return 0;
+}
+
+void count_resumes(void)
+{
+    tracer_set(events_are_on ? on_trace : NULL);
 }
 
 void count_thread_begins(void)
 {
     slice_began = clock_ns();
-    if (core_mode == MODE_RECORD)
-        tracer_set(on_trace);
-    else
+    if (core_mode == MODE_REPLAY)
         ticks_start();
+    else
+        count_resumes();
 }
 
 void count_frame(PyFrameObject *f)

@@ -1,5 +1,5 @@
 /* Counting the places at which a running thread can be preempted or a signal handler be run: function entries and
- * backward jumps (3.12 and later), lines (3.11). On only while more than one thread is alive, and once the program has
+ * backward jumps (3.12 and later), lines (3.11). On only while more than one thread could run, and once the program has
  * signal handlers; recording and replay count the same events. */
 #ifndef RETROSCOPE_COUNT_H
 #define RETROSCOPE_COUNT_H
@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 enum count_reason {
-    COUNT_THREADS = 1,  /* more than one thread is alive */
+    COUNT_THREADS = 1,  /* more than one thread could run: see threads_recount() */
     COUNT_HANDLERS = 2, /* the program has installed a signal handler */
 };
 
@@ -24,6 +24,9 @@ void count_wake(void);
 
 /* The calling thread begins: it counts too. */
 void count_thread_begins(void);
+
+/* Recording: the calling thread has the turn again, after another one. */
+void count_resumes(void);
 
 /* Replay: the next count at which something was recorded, -1: there is none. */
 void count_expect(int64_t count);

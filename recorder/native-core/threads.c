@@ -10,6 +10,7 @@
 #include "signals.h"
 #include "thread_records.h"
 #include "turn.h"
+#include "waiting.h"
 
 #include <string.h>
 
@@ -108,9 +109,9 @@ static void clean_up(thread *t)
     Py_CLEAR(t->args);
     Py_CLEAR(t->kwargs);
     t->over = true;
-    if (core_mode == MODE_RECORD)
-        turn_wake(t);
-    if (count_because(COUNT_THREADS, --alive > 1) < 0)
+    wait_wake(t);
+    alive--;
+    if (threads_recount() < 0)
         PyErr_Clear();
     if (!t->handle)
         thread_forget(t);
@@ -190,7 +191,8 @@ static void one_more(void)
     if (core_mode == MODE_RECORD && !turn_is_shared)
         turn_share();
     turn_is_shared = 1;
-    if (count_because(COUNT_THREADS, ++alive > 1) < 0)
+    alive++;
+    if (threads_recount() < 0)
         PyErr_WriteUnraisable(NULL);
 }
 
@@ -394,11 +396,12 @@ void threads_forked(void)
             thread_forget(t);
     }
     import_forked();
+    waits_forked();
 }
 
 int threads_recount(void)
 {
-    return count_because(COUNT_THREADS, alive > 1);
+    return count_because(COUNT_THREADS, alive - waits_idle() > 1);
 }
 
 static PyObject *set_main_ident(PyObject *Py_UNUSED(module), PyObject *ident)

@@ -26,9 +26,11 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call);
 /* Runs the original of a call that may block: other threads may run meanwhile (recording). */
 PyObject *threads_call_blocking(boundary_entry *entry, const boundary_call *call);
 
-/* In the child of a fork: the calling thread is the only one. And, once its hooks have run: stops counting places. 0, or
- * -1 with an exception. */
+/* In the child of a fork: the calling thread is the only one. threads_recount() is to follow once its hooks have run. */
 void threads_forked(void);
+
+/* Places are counted from here on if the running thread could be preempted for another one, and not otherwise. 0, or -1
+ * with an exception. */
 int threads_recount(void);
 
 /* Has this thread given the turn up, inside such a call? What the call calls back must have it: take, run, give. */

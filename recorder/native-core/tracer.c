@@ -54,6 +54,8 @@ void tracer_set(Py_tracefunc ours)
 {
     PyThreadState *state = PyThreadState_Get();
     entry *e = entry_of(state);
+    if (e->ours == ours && (!ours || state->c_tracefunc == ours))
+        return;
     if (e->ours && state->c_tracefunc == e->ours)
         exchange(state, e->theirs);
     e->ours = ours;

@@ -191,6 +191,8 @@ static bool holder_sleeps(void)
  * is no sign of life: one that waits in a loop asks for the time again and again. */
 static bool holder_is_lost(waiter *w)
 {
+    if (!count_is_on) /* everybody else waits for what only the holder can do, and no count says that it goes on */
+        return false;
     uint64_t done = record_count - foreign_recorded + (uint64_t)count_so_far();
     bool asleep = ready.first == w && done == w->seen && holder_sleeps();
     w->seen = done;
@@ -277,6 +279,7 @@ static void note_switch(const waiter *waited)
         note_lost_holder(waited->lost);
     if (last_holder == me)
         return;
+    count_resumes();
     record_writer w;
     int64_t number = me;
     record_begin(&w, 0, KIND_SWITCH, 0, (uint32_t)count_so_far());

@@ -4,6 +4,7 @@
 #include "digest.h"
 #include "replay.h"
 #include "signals.h"
+#include "threads.h"
 #include "turn.h"
 
 #include <string.h>
@@ -36,6 +37,100 @@ static bool gave_up_is_next(const boundary_entry *entry)
            record.size == 1 && record.payload[0] == 'F';
 }
 
+/* --- threads that are idle ------------------------------------------------------------------------------ */
+
+/* In the order in which they began to wait. Not on their stacks: at the interpreter's end a thread may die in its wait. */
+typedef struct idler {
+    struct idler *next;
+    const void *key; /* NULL: it was woken, and is in the list no more */
+} idler;
+
+static idler *idlers, **last_idler = &idlers;
+static unsigned idle;
+static unsigned idle_by_bucket[64]; /* of the key: most keys have nobody who waits */
+
+static unsigned *bucket(const void *key)
+{
+    return &idle_by_bucket[((uintptr_t)key >> 4) % 64];
+}
+
+unsigned waits_idle(void)
+{
+    return idle;
+}
+
+static void recount(void)
+{
+    if (threads_recount() < 0)
+        PyErr_WriteUnraisable(NULL);
+}
+
+static void take_out(idler **at)
+{
+    idler *gone = *at;
+    *at = gone->next;
+    if (last_idler == &gone->next)
+        last_idler = at;
+    (*bucket(gone->key))--;
+    idle--;
+    gone->key = NULL;
+}
+
+/* NULL when the wait may end by itself, or by a signal. */
+static idler *idle_begins(const waiting *w)
+{
+    if (w->timeout >= 0 || signals_are_mine())
+        return NULL;
+    idler *self = PyMem_RawMalloc(sizeof *self);
+    if (!self)
+        Py_FatalError("retroscope: no memory for a thread that waits");
+    *self = (idler){NULL, w->key};
+    *last_idler = self;
+    last_idler = &self->next;
+    (*bucket(w->key))++;
+    idle++;
+    recount();
+    return self;
+}
+
+static void idle_ends(idler *self)
+{
+    if (!self)
+        return;
+    for (idler **at = &idlers; *at; at = &(*at)->next) {
+        if (*at != self)
+            continue;
+        take_out(at);
+        recount();
+        break;
+    }
+    PyMem_RawFree(self);
+}
+
+static void wake_idler(const void *key)
+{
+    if (!*bucket(key))
+        return;
+    for (idler **at = &idlers; *at; at = &(*at)->next) {
+        if ((*at)->key != key)
+            continue;
+        take_out(at);
+        recount();
+        return;
+    }
+}
+
+void waits_forked(void)
+{
+    while (idlers) {
+        idler *gone = idlers;
+        take_out(&idlers);
+        PyMem_RawFree(gone);
+    }
+}
+
+/* --- waiting ---------------------------------------------------------------------------------------------- */
+
 static int record_wait(const waiting *w, int (*attempt)(boundary_entry *, const boundary_call *))
 {
     double deadline = w->timeout < 0 ? -1 : now() + w->timeout;
@@ -44,7 +139,9 @@ static int record_wait(const waiting *w, int (*attempt)(boundary_entry *, const 
         int done = handled > 0 ? attempt(w->entry, w->call) : handled;
         if (done)
             return done;
+        idler *self = idle_begins(w);
         bool in_time = turn_wait(w->key, deadline, failures);
+        idle_ends(self);
         done = attempt(w->entry, w->call);
         if (done)
             return done;
@@ -69,7 +166,9 @@ static int replay_wait(const waiting *w, int (*attempt)(boundary_entry *, const 
         if (handled && !context_switch_is_at(SWITCH_BLOCKED))
             continue;
         context_may_wait(w->entry->name, w->call->self);
+        idler *self = idle_begins(w);
         context_switch_as_recorded();
+        idle_ends(self);
         done = attempt(w->entry, w->call);
         if (done)
             return done;
@@ -87,11 +186,17 @@ static void lock_event(bool yields)
         context_preempt(place);
 }
 
+bool wait_wake(const void *key)
+{
+    wake_idler(key);
+    return core_mode == MODE_RECORD && turn_wake(key);
+}
+
 void wait_is_over(const void *key)
 {
     if (!turn_is_shared)
         return;
-    bool starved = core_mode == MODE_RECORD && turn_wake(key);
+    bool starved = wait_wake(key);
     lock_event(count_chaos_strikes() || starved);
 }
 

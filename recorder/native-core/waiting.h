@@ -22,8 +22,19 @@ int wait_until(const waiting *w, wait_attempt attempt);
 /* What threads wait for under this key is there: the first of them may try again. */
 void wait_is_over(const void *key);
 
+/* The same, but no place where the running thread can be preempted. True when it should be: the first of them was woken
+ * before and came too late (recording). */
+bool wait_wake(const void *key);
+
 /* Something was to be had at once: another place where a thread can be preempted. */
 void wait_was_none(void);
+
+/* Threads that nobody can wake but another thread of the program: they wait without a limit of time, and signals do not
+ * interrupt them. The same number in recording and replay. */
+unsigned waits_idle(void);
+
+/* In the child of a fork: nobody waits. */
+void waits_forked(void);
 
 /* (blocking, timeout) as a lock's acquire has them, or as a queue's get: there -1 is a mistake. 0 and both filled in;
  * 1: the original must complain. */

@@ -75,6 +75,7 @@ PROGRAMS = [
     script("tcl"),
     script("threads_deep"),
     script("threads_ending", same=False),  # idents
+    script("threads_idle", same=False),
     script("threads_locals", same=False),
     script("threads_race", same=False),
     script("threads_waiting", same=False),
