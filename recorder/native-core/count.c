@@ -19,8 +19,9 @@
 #define BUSY_GAP_MAGNITUDES 9    /* ... at most 1 to 511 counted events apart */
 
 int count_is_on;
+bool count_events_are_on;
 
-static bool events_are_on, watching;
+static bool watching;
 static int64_t counted, step;         /* step: what an event adds, 0 while nothing is counted */
 static int64_t wake_at = INT64_MAX;   /* leave the fast path at this count */
 static uint64_t slice_began;
@@ -197,7 +198,7 @@ static void __attribute__((noinline)) count_uncounted(void)
 static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
                           PyObject *Py_UNUSED(names))
 {
-    if (!events_are_on)
+    if (!count_events_are_on)
         count_uncounted();
     else if (count_event() < 0)
         return NULL;
@@ -209,7 +210,7 @@ static PyObject *on_start(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(
 static PyObject *on_jump(PyObject *Py_UNUSED(self), PyObject *const *Py_UNUSED(args), size_t Py_UNUSED(n),
                          PyObject *Py_UNUSED(names))
 {
-    if (!events_are_on) {
+    if (!count_events_are_on) {
         count_uncounted();
     } else if (count_event() < 0) {
         raised = error_take();
@@ -300,7 +301,7 @@ void count_frame(PyFrameObject *Py_UNUSED(f))
 {
 }
 
-int count_line(PyFrameObject *Py_UNUSED(f))
+int count_line_event(PyFrameObject *Py_UNUSED(f))
 {
     return 0;
 }
@@ -314,7 +315,7 @@ int count_opcode(void)
 
 static int on_trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
 {
-    if (events_are_on && (what == PyTrace_LINE || what == PyTrace_OPCODE) &&
+    if (count_events_are_on && (what == PyTrace_LINE || what == PyTrace_OPCODE) &&
         (what == PyTrace_LINE ? count_event() : count_opcode()) < 0)
         return -1;
     return tracer_call_theirs(object, frame, what, arg);
@@ -330,7 +331,7 @@ static int switch_events(int on)
 
 void count_resumes(void)
 {
-    tracer_set(events_are_on ? on_trace : NULL);
+    tracer_set(count_events_are_on ? on_trace : NULL);
 }
 
 void count_thread_begins(void)
@@ -348,10 +349,8 @@ void count_frame(PyFrameObject *f)
         frames_trace_opcodes(f);
 }
 
-int count_line(PyFrameObject *f)
+int count_line_event(PyFrameObject *f)
 {
-    if (!events_are_on)
-        return 0;
     if (signals_are_in_loop())
         frames_trace_opcodes(f);
     return count_event();
@@ -359,26 +358,21 @@ int count_line(PyFrameObject *f)
 
 int count_opcode(void)
 {
-    if (core_hidden || !events_are_on || !frames_loops_in_place(frames_current()) || !signals_are_in_loop())
+    if (core_hidden || !count_events_are_on || !frames_loops_in_place(frames_current()) || !signals_are_in_loop())
         return 0;
     return run_signals(signals_at_loop);
 }
 
 #endif
 
-bool count_traces(void)
-{
-    return events_are_on;
-}
-
 static int switch_to(bool on)
 {
-    if (on == events_are_on)
+    if (on == count_events_are_on)
         return 0;
     core_hide();
     int failed = switch_events(on);
     core_show();
-    events_are_on = on;
+    count_events_are_on = on;
     return failed;
 }
 

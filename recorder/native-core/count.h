@@ -34,10 +34,19 @@ void count_expect(int64_t count);
 /* Recording: a signal came while this frame ran. Should it be in a loop that makes no events (3.11), it makes some now. */
 void count_frame(PyFrameObject *f);
 
-/* Replay on 3.11: a line event of the tick handler, or an opcode event. -1 with the exception that a signal handler
- * raised. */
-int count_line(PyFrameObject *f);
+/* Replay on 3.11: an opcode event of the tick handler. -1 with the exception that a signal handler raised. */
 int count_opcode(void);
+
+/* This process traces (3.11) or monitors in order to count, or to watch. */
+extern bool count_events_are_on;
+
+/* The same of a line event. */
+int count_line_event(PyFrameObject *f);
+
+static inline int count_line(PyFrameObject *f)
+{
+    return count_events_are_on ? count_line_event(f) : 0;
+}
 
 /* From now on preemptions are drawn at random instead of by time. */
 void count_set_chaos(uint64_t seed);
@@ -47,9 +56,6 @@ bool count_chaos_strikes(void);
 
 /* Counted events so far. */
 int64_t count_so_far(void);
-
-/* Whether this process traces (3.11) or monitors in order to count. */
-bool count_traces(void);
 
 /* Events are counted: not 0 while there is a reason. */
 extern int count_is_on;

@@ -9,6 +9,7 @@
 #include "tracer.h"
 
 #include <internal/pycore_frame.h>
+#include <internal/pycore_pystate.h>
 #include <internal/pycore_opcode.h> /* the tables are in frames.c */
 #include <opcode.h>
 #include <stdbool.h>
@@ -24,24 +25,24 @@ static struct {
     PyThreadState *thread;
     const frame *f;
 } lent[64];
-static unsigned lent_count;
+unsigned recursion_limit_lent; /* of them */
 
 static void lend(PyThreadState *thread, const frame *f)
 {
-    if (lent_count == sizeof lent / sizeof *lent)
+    if (recursion_limit_lent == sizeof lent / sizeof *lent)
         return;
-    lent[lent_count].thread = thread;
-    lent[lent_count++].f = f;
+    lent[recursion_limit_lent].thread = thread;
+    lent[recursion_limit_lent++].f = f;
     thread->recursion_remaining++;
 }
 
 static void take_back(const frame *f)
 {
-    for (unsigned i = 0; i < lent_count; i++) {
+    for (unsigned i = 0; i < recursion_limit_lent; i++) {
         if (lent[i].f != f)
             continue;
         lent[i].thread->recursion_remaining--;
-        lent[i] = lent[--lent_count];
+        lent[i] = lent[--recursion_limit_lent];
         return;
     }
 }
@@ -117,12 +118,12 @@ static bool calls_unchecked(const _Py_CODEUNIT *at, PyObject *const *top)
 /* Of a thread that was not traced when it was recorded. */
 static bool is_near_limit(const PyThreadState *thread)
 {
-    return thread->recursion_remaining <= NEAR && !count_traces() && !tracer_theirs;
+    return thread->recursion_remaining <= NEAR && !count_events_are_on && !tracer_theirs;
 }
 
 void recursion_limit_at_call(PyFrameObject *f)
 {
-    if (is_near_limit(PyThreadState_Get()))
+    if (is_near_limit(_PyThreadState_GET()))
         frames_trace_opcodes(f);
 }
 
@@ -130,7 +131,7 @@ int recursion_limit_at_opcode(void)
 {
     PyThreadState *thread = PyThreadState_Get();
     const frame *f = frames_current();
-    if (lent_count)
+    if (recursion_limit_lent)
         take_back(f);
     if (!f || !is_near_limit(thread))
         return 0;
@@ -142,10 +143,9 @@ int recursion_limit_at_opcode(void)
     return 1;
 }
 
-void recursion_limit_at_return(void)
+void recursion_limit_take_back(void)
 {
-    if (lent_count)
-        take_back(frames_current());
+    take_back(frames_current());
 }
 
 #endif

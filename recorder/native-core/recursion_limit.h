@@ -16,7 +16,14 @@ void recursion_limit_at_call(PyFrameObject *f);
 int recursion_limit_at_opcode(void);
 
 /* Replay: a frame is left. */
-void recursion_limit_at_return(void);
+extern unsigned recursion_limit_lent;
+void recursion_limit_take_back(void);
+
+static inline void recursion_limit_at_return(void)
+{
+    if (recursion_limit_lent)
+        recursion_limit_take_back();
+}
 
 #endif
 #endif

@@ -103,14 +103,18 @@ static void __attribute__((noinline)) look_closer(PyCodeObject *code, int line)
         control_tick();
 }
 
-/* One more line event. */
-static inline void count_tick(PyCodeObject *code, int line)
+/* One more line event has a reader. */
+static inline void tell_tick(PyCodeObject *code, int line)
 {
-    ticks_now++;
     if (observing)
         observe_line(code, line);
     if (ticks_now >= wake_at)
         look_closer(code, line);
+}
+
+static inline bool tick_has_reader(void)
+{
+    return ++ticks_now >= wake_at || observing;
 }
 
 #if PY_VERSION_HEX >= 0x030C0000
@@ -133,8 +137,8 @@ static PyTypeObject event_callback_type = {
 static PyObject *on_line(PyObject *Py_UNUSED(self), PyObject *const *args, size_t Py_UNUSED(n),
                          PyObject *Py_UNUSED(names))
 {
-    if (!ticks_hidden)
-        count_tick((PyCodeObject *)args[0], (int)PyUnstable_Long_CompactValue((PyLongObject *)args[1]));
+    if (!ticks_hidden && tick_has_reader())
+        tell_tick((PyCodeObject *)args[0], (int)PyUnstable_Long_CompactValue((PyLongObject *)args[1]));
     Py_RETURN_NONE;
 }
 
@@ -254,13 +258,18 @@ int ticks_tool(void)
     return -1;
 }
 
+static void __attribute__((noinline)) tell_line(PyFrameObject *frame_object)
+{
+    tell_tick(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
+    if (observing)
+        observe_opcodes_of(frame_object);
+}
+
 static int on_event(PyObject *object, PyFrameObject *frame_object, int what, PyObject *arg)
 {
     if (what == PyTrace_LINE) {
-        if (!ticks_hidden)
-            count_tick(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
-        if (observing && !ticks_hidden)
-            observe_opcodes_of(frame_object);
+        if (!ticks_hidden && tick_has_reader())
+            tell_line(frame_object);
         if (count_line(frame_object) < 0)
             return -1;
     } else if (what == PyTrace_OPCODE) {
