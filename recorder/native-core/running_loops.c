@@ -26,7 +26,10 @@ int running_loops_prepare(void)
 
 void running_loops_follow(pid_t before)
 {
-    for (PyThreadState *t = PyInterpreterState_ThreadHead(PyInterpreterState_Main()); t; t = PyThreadState_Next(t)) {
+    PyInterpreterState *interpreter = PyInterpreterState_Main();
+    if (!interpreter)
+        return; /* the record ends after the interpreter */
+    for (PyThreadState *t = PyInterpreterState_ThreadHead(interpreter); t; t = PyThreadState_Next(t)) {
         PyObject *found = t->dict ? PyDict_GetItemWithError(t->dict, name) : NULL;
         if (found && ((running_loop *)found)->process == before)
             ((running_loop *)found)->process = getpid();

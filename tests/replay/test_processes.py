@@ -123,6 +123,15 @@ def test_an_interrupt_from_another_thread_ends_a_long_motion(long_run: Path) -> 
         assert timeline.step().tick > moment.tick
 
 
+def test_the_end_can_be_forked(long_run: Path) -> None:
+    """In 3.11 the record ends when the interpreter is gone already."""
+    with Timeline.open(long_run) as timeline:
+        end = timeline.goto_end()
+        child = timeline._motion.current.fork()
+        assert child.tick == end.tick
+        child.kill()
+
+
 def test_snapshots_stay_within_their_budget(long_run: Path) -> None:
     from retroscope.replay import snapshots
     from retroscope.replay.launch import launcher_of
