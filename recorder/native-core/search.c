@@ -279,8 +279,10 @@ void search_before_switch(void)
 
 bool search_line(PyCodeObject *code, int line)
 {
-    const frame *f = frames_current();
     note_writer();
+    if (writer == NOBODY && search_current.want == WANT_WATCH)
+        return false; /* the rule, in a watch over millions of lines */
+    const frame *f = frames_current();
     bool any = writer != NOBODY;
     if (any)
         add_match(WANT_WATCH, writer == SEVERAL ? 0 : writer, f);

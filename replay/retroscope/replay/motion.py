@@ -6,11 +6,14 @@ words. Long runs are cut into legs, so that they can be interrupted, report prog
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from threading import Event
 
+from retroscope.replay.abreast import Leg, Scout, Stretch, run_abreast, summary
 from retroscope.replay.moments import Diverged, ReplayError
 from retroscope.replay.process import ProcessDied, ReplayProcess
 from retroscope.replay.protocol import (
@@ -68,17 +71,6 @@ def _is_after(match: Match, start: int) -> bool:
     return match.tick > start or (match.tick == start and match.kind == Want.RAISE)
 
 
-@dataclass(frozen=True)
-class _Leg:
-    start: int
-    stopped: Stopped
-
-
-def _summary(legs: list[_Leg]) -> Match | None:
-    """What became of the marked frames: the last word of the last leg."""
-    return next((match for match in legs[-1].stopped.matches[-1:] if match.kind == Want.MARKED), None) if legs else None
-
-
 class Motion:
     """`launch` starts a root process at tick 0; it is called again if all processes have died."""
 
@@ -93,6 +85,7 @@ class Motion:
         self._table: Sequence[TableEntry] = ()
         self._table_version = 0
         self._deaths: dict[int, int] = {}
+        self._processors = len(os.sched_getaffinity(0))
         self.interrupted = Event()
         self.end: Stopped | None = None
         """The STOPPED of the end of the run, once a process got there."""
@@ -213,7 +206,7 @@ class Motion:
         """
         kept = self._table
         self.set_breakpoints(table)
-        legs: list[_Leg] = []
+        legs: list[Leg] = []
         try:
             self._run(process, until, search, Action.COLLECT, legs)
         finally:
@@ -299,12 +292,23 @@ class Motion:
         """
         # What the line at bound - 1 raises, and which frames begin there, comes before the line at bound.
         until = bound if search.raises or search.marks else bound - 1
-        for snapshot in self.snapshots.backwards(bound):
-            if search.marks:
-                search = replace(search, marks=replace(search.marks, before=bound))
-            legs = self._scout(snapshot.tick, until, search)
-            found = _summary(legs) if search.marks else None
-            for match in self._matches(legs, snapshot.tick, bound, search):
+        if search.marks:
+            yield from self._backward_marked(search, until, bound)
+            return
+        here, stretches, abreast = bound, self._stretches(until, bound), 1
+        while some := list(islice(stretches, abreast)):
+            for stretch, legs in zip(some, self._scout_abreast(some, search), strict=True):
+                yield from self._matches(legs, stretch.start, stretch.bound, search)
+            is_far = here - some[-1].start > self.snapshots.spacing  # nearby, the way leaves snapshots for later
+            abreast = self._processors if is_far else 1
+
+    def _backward_marked(self, search: Search, until: int, bound: int) -> Iterator[Match]:
+        assert search.marks is not None
+        for stretch in self._stretches(until, bound):
+            search = replace(search, marks=replace(search.marks, before=stretch.bound))
+            legs = self._scout(stretch.start, stretch.until, search)
+            found = summary(legs)
+            for match in self._matches(legs, stretch.start, stretch.bound, search):
                 if found is not None and match.tick <= found.tick:
                     yield found
                     found = None
@@ -313,9 +317,14 @@ class Motion:
                 yield found
             if found is not None and search.marks:
                 search = replace(search, marks=search.marks.further(found))
+
+    def _stretches(self, until: int, bound: int) -> Iterator[Stretch]:
+        """From snapshot to snapshot back to the beginning, the last one first."""
+        for snapshot in self.snapshots.backwards(bound):
+            yield Stretch(snapshot.tick, until, bound)
             until, bound = snapshot.tick, snapshot.tick + 1
 
-    def _matches(self, legs: list[_Leg], start: int, bound: int, search: Search) -> Iterator[Match]:
+    def _matches(self, legs: list[Leg], start: int, bound: int, search: Search) -> Iterator[Match]:
         """What a run from tick `start` found that lies before `bound`, last first."""
         for leg in reversed(legs):
             reported = [match for match in leg.stopped.matches if match.kind != Want.MARKED]
@@ -332,11 +341,11 @@ class Motion:
             if match not in seen:
                 yield match
 
-    def _scout(self, start: int, until: int, search: Search) -> list[_Leg]:
+    def _scout(self, start: int, until: int, search: Search) -> list[Leg]:
         """The legs of a throw-away run to `until` from the nearest snapshot that is not after `start`."""
         while True:
             scout = self._fork_before(start)
-            legs: list[_Leg] = []
+            legs: list[Leg] = []
             try:
                 self._run(scout, until, search, Action.COLLECT, legs)
             except ProcessDied as died:
@@ -352,6 +361,50 @@ class Motion:
                 self.give_back(scout)
             return legs
 
+    def _scout_abreast(self, stretches: list[Stretch], search: Search) -> list[list[Leg]]:
+        """The legs of a throw-away run over each stretch, all run at the same time."""
+        scouts: list[Scout] = []
+        if len(stretches) > 1:
+            try:
+                for stretch in stretches:
+                    scouts.append(Scout(self._fork_before(stretch.start), stretch.until))
+                    self._prepare(scouts[-1].process, search)
+                run_abreast(scouts, lambda scout: self._begin_leg(scout, search), self._end_leg, _LEG_SECONDS)
+                return [scout.legs for scout in scouts]
+            except ProcessDied as died:
+                self._mourn(died)
+            finally:
+                for scout in scouts:
+                    scout.process.kill()
+        return [self._scout(stretch.start, stretch.until, search) for stretch in stretches]
+
+    def _begin_leg(self, scout: Scout, search: Search) -> None:
+        want = search.want | (Want.RAISE_HERE if search.raises else 0)
+        scout.start, scout.began = scout.process.tick, time.monotonic()
+        scout.goal = min(scout.until, scout.start + self._leg)
+        scout.process.begin_run(scout.goal, want, search.max_depth, Action.COLLECT, search.thread)
+
+    def _end_leg(self, scout: Scout) -> bool:
+        """Whether it was the last one."""
+        if self.interrupted.is_set():
+            raise Interrupted
+        stopped = scout.process.finish_run()
+        scout.legs.append(Leg(scout.start, stopped))
+        if self._is_final(stopped) or stopped.tick >= scout.until:
+            return True
+        self._adapt_leg(scout.goal - scout.start, time.monotonic() - scout.began)
+        self.on_leg(stopped)
+        return False
+
+    def _prepare(self, process: ReplayProcess, search: Search) -> None:
+        process.set_breakpoints(self._table, self._table_version)
+        if search.marks:
+            process.mark(search.marks)
+        if search.watched:
+            process.watch(search.watched)
+        if search.conditions:
+            process.judge_conditions(search.conditions)
+
     def _advance_to(self, process: ReplayProcess, tick: int) -> None:
         if process.tick < tick:
             stopped = self._run(process, tick, Search(Want.NOTHING), Action.STOP, ())
@@ -364,19 +417,13 @@ class Motion:
         until: int,
         search: Search,
         action: Action,
-        legs: list[_Leg] | tuple[()],
+        legs: list[Leg] | tuple[()],
         raise_here: bool = True,
     ) -> Stopped:
         """Legs up to a match, the end, or `until`; appends them to `legs`. Leaves snapshots on the way."""
-        places = self.snapshots.dense_places(process.tick, until) if until != TO_THE_END else []
-        process.set_breakpoints(self._table, self._table_version)
-        if search.marks:
-            process.mark(search.marks)
-        if search.watched:
-            process.watch(search.watched)
-        if search.conditions:
-            process.judge_conditions(search.conditions)
-            places = []
+        is_near = until != TO_THE_END and not search.conditions
+        places = self.snapshots.dense_places(process.tick, until) if is_near else []
+        self._prepare(process, search)
         while True:
             if self.interrupted.is_set():
                 raise Interrupted
@@ -387,7 +434,7 @@ class Motion:
             raise_here = True  # a later leg begins where no one has been
             stopped = process.run(goal, want, search.max_depth, action, search.thread)
             if isinstance(legs, list):
-                legs.append(_Leg(start, stopped))
+                legs.append(Leg(start, stopped))
             if self._is_final(stopped) or stopped.tick >= until:
                 return stopped
             if not search.conditions and (goal in places or goal == self.snapshots.next_thin(start)):

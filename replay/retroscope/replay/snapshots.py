@@ -15,13 +15,16 @@ from retroscope.replay.process import ReplayProcess
 
 FIRST_SPACING = 1 << 18
 """Ticks between thin snapshots while the run is short: about 15 ms of replay on 3.12+, 30 ms on 3.11."""
-MOST_THIN = 64
-"""More thin snapshots than this double the spacing, so that a long run is covered as evenly as a short one."""
+MOST_THIN = 256
+"""More thin snapshots than this double the spacing, so that a long run is covered as evenly as a short one: no tick is
+further than a hundredth of the run from one. Each takes some hundred kilobytes and what memory has changed since."""
 MOST_DENSE = 24
 DENSE_OFFSETS = tuple(1 << power for power in (24, 21, 18, 15, 12, 9))
 """How far before a target the dense ones stand. The nearest is a few hundred ticks away: cheaper to run than a fork."""
 _MEASURE_EVERY = 2.0
-"""Seconds between two measurements of memory; one costs about a millisecond a process."""
+"""Seconds between two measurements of memory, if they are quick; one costs up to a millisecond a process."""
+_MEASURE_PAUSE = 4
+"""Where all are within the budget, the next measurement waits so many times as long as this one took."""
 
 
 def default_budget() -> int:
@@ -37,7 +40,7 @@ class SnapshotStore:
         self._processes = [root]
         self._thin: set[int] = {root.tick}
         self._budget = default_budget() if budget is None else budget
-        self._measured = time.monotonic()
+        self._next_measured = time.monotonic() + _MEASURE_EVERY
         self.spacing = FIRST_SPACING
 
     def __len__(self) -> int:
@@ -120,17 +123,23 @@ class SnapshotStore:
         while len(self._ticks) - len(self._thin) > MOST_DENSE:
             dense = [i for i, tick in enumerate(self._ticks) if tick not in self._thin]
             self._drop(min(dense, key=lambda i: self._worth(i, now)))
-        if time.monotonic() - self._measured > _MEASURE_EVERY:
-            self._shed_memory(now)
-            self._measured = time.monotonic()
+        began = time.monotonic()
+        if began > self._next_measured:
+            was_too_much = self._shed_memory(now)
+            ended = time.monotonic()
+            pause = 0.0 if was_too_much else _MEASURE_PAUSE * (ended - began)
+            self._next_measured = ended + max(_MEASURE_EVERY, pause)
 
-    def _shed_memory(self, now: int) -> None:
+    def _shed_memory(self, now: int) -> bool:
+        """Whether it was too much."""
         sizes = {process.tick: process.memory() for process in self._processes}
         total = sum(sizes.values())
+        was_too_much = total > self._budget
         while total > self._budget and len(self._ticks) > 2:
             index = min(range(1, len(self._ticks)), key=lambda i: self._worth(i, now))
             total -= sizes[self._ticks[index]]
             self._drop(index)
+        return was_too_much
 
     def _worth(self, index: int, now: int) -> float:
         """What a snapshot saves: the gap it splits, against how far the user has to go to need it."""
