@@ -269,11 +269,11 @@ static PyObject *entered(PyThreadState *thread, frame *f, int throwing)
     if (scope->entry->is_python && !entering_from_compiler(&entry))
         return frames_evaluate(thread, f, throwing);
     PyObject *pending = throwing ? error_take() : NULL, *instance = NULL;
-    bool codec = entering_codec(&entry);
+    bool codec = entering_codec(&entry), unseen = codec || entering_host_name(&entry);
     if (codec)
         record_codec(&entry);
     suspend(&s, scope);
-    int recorded = !codec && record_entry(scope, &entry, throwing, &instance);
+    int recorded = !unseen && record_entry(scope, &entry, throwing, &instance);
     Py_XINCREF(instance);
     if (pending)
         error_put_back(pending);

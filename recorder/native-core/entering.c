@@ -106,6 +106,11 @@ bool entering_codec(const frame_entry *entry)
     return is_function(entry, "encodings", "search_function") && entry->code->co_argcount == 1;
 }
 
+bool entering_host_name(const frame_entry *entry)
+{
+    return is_function(entry, "encodings.idna", "Codec.encode") || is_function(entry, "encodings.idna", "Codec.decode");
+}
+
 PyObject *entering_find_codec(PyObject *name)
 {
     const char *text = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : NULL;

@@ -22,6 +22,9 @@ PyObject *entering_arguments(const frame_entry *entry, Py_ssize_t skip);
  * but look the codec up. */
 bool entering_codec(const frame_entry *entry);
 
+/* Is it the codec of host names, which only computes? Calls that look hosts up run it; replay has no need of it. */
+bool entering_host_name(const frame_entry *entry);
+
 /* Looks the codec up, as the program would: None. */
 PyObject *entering_find_codec(PyObject *name);
 

@@ -39,6 +39,28 @@ def test_every_command_describes_itself(scope: Scope, command: str) -> None:
     assert scope("help", command).out == answer.out
 
 
+@pytest.mark.parametrize("words", [["help"], ["record", "--help"], ["verify", "--help"]])
+def test_help_is_shown_where_only_ascii_can_be(words: list[str]) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "retroscope.cli", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: scope" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["info"], ["events"], ["help"]])
+def test_a_standard_output_that_is_closed_is_no_error(words: list[str], trace: str) -> None:
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "retroscope.cli", *words]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_count_below_zero_is_a_usage_error(scope: Scope, trace: str) -> None:
+    answer = scope("events", "--limit", "-1", trace)
+    assert (answer.status, answer.out) == (2, "")
+    assert "--limit: a number from 0 on is needed, not '-1'" in answer.err
+
+
 def test_version(scope: Scope) -> None:
     assert re.fullmatch(r"scope \S.* \(Python 3\.\d+\.\d+\S*\)\n", scope("--version").out)
 

@@ -170,3 +170,24 @@ def test_it_finds_what_plain_python_gives_it(name: str, tmp_path: Path) -> None:
     assert verified.returncode == 0, verified.stderr.decode()
     if "cat out" not in case.after and "|" not in case.after and ">" not in case.after[10:]:
         assert without_addresses(verified.stdout) == plain[1]
+
+
+def test_names_that_are_no_utf8(tmp_path: Path) -> None:
+    program, trace = os.fsencode(tmp_path) + b"/caf\xe9.py", os.fsencode(tmp_path) + b"/tr\xe9.db"
+    Path(os.fsdecode(program)).write_text("print(__file__.encode('utf-8', 'surrogateescape'))\n")
+    recorded = subprocess.run([SCOPE, "record", "-o", trace, program], capture_output=True, check=False)
+    assert (recorded.returncode, recorded.stderr) == (0, b"")
+    assert recorded.stdout == f"{program!r}\n".encode()
+    verified = subprocess.run([SCOPE, "verify", "--output", trace], capture_output=True, check=False)
+    assert (verified.returncode, verified.stdout) == (0, recorded.stdout)
+    for command in (["info"], ["events"], ["index"], ["replay", "-x", "where"]):
+        done = subprocess.run([SCOPE, command[0], trace, *command[1:]], capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b""), command
+
+
+def test_looking_up_a_host_needs_no_note(tmp_path: Path) -> None:
+    trace, code = str(tmp_path / "trace.db"), "import socket; socket.getaddrinfo('localhost', 1)"
+    subprocess.run([SCOPE, "record", "-o", trace, "-c", code], check=True)
+    shown = subprocess.run([SCOPE, "info", trace], capture_output=True, text=True, check=True).stdout
+    assert "note" not in shown, shown
+    subprocess.run([SCOPE, "verify", "-q", trace], check=True)

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -245,6 +246,20 @@ def test_ctrl_c_ends_a_motion_but_not_the_session(recorded: Recorder, tmp_path: 
     terminal.type("quit\n")
     terminal.wait_for("quit")
     assert terminal.close() == 0
+
+
+def test_ctrl_c_ends_a_script(recorded: Recorder) -> None:
+    line = next(n for n, text in enumerate((PROGRAMS / "long.py").read_text().splitlines(), 1) if "total += " in text)
+    never = f"break long.py:{line} if number == 99999 and total < 0"
+    command = [SCOPE, "replay", str(recorded("long")), "-x", never, "-x", "continue", "-x", "locals"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("breakpoint 1")
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+    assert "interrupted · tick" in out and "number = " not in out
 
 
 def test_a_closed_pipe_ends_it_quietly(walked_trace: Path) -> None:

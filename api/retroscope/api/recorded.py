@@ -186,7 +186,7 @@ def open(
     TraceError says why the file is no trace; ReplayError that it cannot be replayed here. What is in `warning` is also
     a UserWarning.
     """
-    trace = Trace(os.fspath(path), process, all_code, progress)
+    trace = Trace(os.fsdecode(path), process, all_code, progress)
     if trace.warning:
         warnings.warn(trace.warning, stacklevel=2)
     return trace

@@ -27,11 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kind", metavar="KIND", action="append", choices=sorted(KIND_NAMES.values()),
         help="only records of this kind: " + ", ".join(sorted(KIND_NAMES.values())),
     )  # fmt: skip
-    parser.add_argument("--from", dest="first", type=int, metavar="N", default=0, help="begin with input N")
-    parser.add_argument("--to", dest="last", type=int, metavar="N", help="end with input N")
-    parser.add_argument("--limit", type=int, metavar="COUNT", help="show at most so many")
+    parser.add_argument("--from", dest="first", type=_count, metavar="N", default=0, help="begin with input N")
+    parser.add_argument("--to", dest="last", type=_count, metavar="N", help="end with input N")
+    parser.add_argument("--limit", type=_count, metavar="COUNT", help="show at most so many")
     parser.add_argument("--process", type=int, metavar="ID", help="a process of the trace (default: the first)")
     parser.add_argument("--show-secrets", action="store_true", help="do not redact passwords, tokens and keys")
+
+
+def _count(text: str) -> int:
+    from argparse import ArgumentTypeError
+
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"a number from 0 on is needed, not {text!r}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

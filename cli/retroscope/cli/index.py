@@ -81,7 +81,10 @@ class _Bar:
         filled = int(min(part, 1.0) * _WIDTH)
         left = "" if progress.seconds_left is None else f", about {duration(progress.seconds_left)} left"
         bar = "█" * filled + "░" * (_WIDTH - filled)
-        sys.stderr.write(f"\r\x1b[K{self._what} {bar} {progress.ticks:,} ticks{left}")
+        done = f"{progress.ticks:,} ticks"
+        if not progress.last:
+            done = f"{progress.inputs:,} of {progress.all_inputs:,} inputs"
+        sys.stderr.write(f"\r\x1b[K{self._what} {bar} {done}{left}")
         sys.stderr.flush()
 
     def clear(self) -> None:

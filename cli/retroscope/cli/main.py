@@ -6,6 +6,7 @@ Each command but `record` is a module of this package with `add_arguments(parser
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -57,6 +58,10 @@ def main(words: list[str] | None = None) -> int:
 
 def _main(words: list[str]) -> int:
     command = words[0] if words else ""
+    if sys.stdout is None and command != "record":  # it was closed: nobody wants what we say; a program finds it so
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the rest of this process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what the terminal cannot show is no reason to fail
     try:
         status = _dispatch(command, words[1:])
         if sys.stdout is not None:  # it is None where the standard output is closed
@@ -89,10 +94,6 @@ def _dispatch(command: str, words: list[str]) -> int:
 
 
 def _run(command: str, words: list[str]) -> int:
-    import io
-
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # what the terminal cannot show is no reason to fail
     module = __import__(f"retroscope.cli.{command}", fromlist=["run"])
     parser = make_parser(command)
     module.add_arguments(parser)

@@ -340,7 +340,10 @@ COMMANDS = [
     Command(("reverse-continue", "rc"), "", "back to a breakpoint or exception", _motion("reverse_run"), True),
     Command(("until",), "PLACE [if COND]", "on to a line or function, past all breakpoints", _until),
     Command(("reverse-until",), "PLACE [if COND]", "back to a line or function, past all breakpoints", _reverse_until),
-    Command(("goto",), "TICK | input N | output N | hit N PLACE | raise N | end | …", "to any moment", _goto),
+    Command(
+        ("goto",), "TICK | input N | output N | hit N PLACE | raise N [TYPE] | 12:34:56 | +3.5s | failure | end",
+        "to any moment", _goto,
+    ),
     Command(("log",), "PLACE EXPRESSION | 'text {expr}'", "the value at every hit, without moving", _log),
     Command(("break", "b"), "[FILE:LINE | FUNCTION] [if COND] [, hit N]", "set a breakpoint, or list them", _break),
     Command(("watch",), "EXPRESSION", "stop when the value changes, in both directions", _watch),

@@ -76,7 +76,7 @@ def completions(session: Session, line: str, word: str) -> list[str]:
     if command in (*_TAKES_EXPRESSION, *_TAKES_PLACE):
         return _names(session, word)
     if command == "goto":
-        return [name for name in ("end", "failure", "hit ", "input ", "output ") if name.startswith(word)]
+        return [name for name in ("end", "failure", "hit ", "input ", "output ", "raise ") if name.startswith(word)]
     if command == "catch":
         return [name for name in ("raised", "uncaught", "off") if name.startswith(word)]
     if command in ("help", "h"):

@@ -75,6 +75,7 @@ class Renderer:
         if moment.reason is StopReason.BREAKPOINT:
             word += " " + ", ".join(map(str, moment.breakpoints)) if moment.breakpoints else ""
         said = moment.text if moment.reason is not StopReason.DIVERGED else ""  # that takes several lines
+        said = "" if said == word else said
         if moment.exception:
             said = f"{moment.exception} {said}".strip()
         word = word if not said else f"{word}: {said}" if word else said

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from retroscope.cli.messages import DIVERGED, OK, USER_ERROR
+from retroscope.cli.messages import DIVERGED, INTERRUPTED, OK, USER_ERROR
 from retroscope.cli.prompt import Quit, Session
 from retroscope.cli.prompt_commands import COMMANDS
 from retroscope.cli.prompt_input import interruptible, line_editing, read_line
@@ -54,6 +54,8 @@ def _script(session: Session, commands: Iterable[str]) -> int:
         try:
             if not session.attempt(line):
                 return DIVERGED if session.timeline.now.reason is StopReason.DIVERGED else USER_ERROR
+            if session.timeline.now.reason is StopReason.INTERRUPTED:
+                return INTERRUPTED
         except Quit:
             break
     return OK

@@ -269,7 +269,7 @@ def _open(path: str) -> int:
         raise NoTrace(path, f"cannot be read ({why.lower()})") from error
     if os.fstat(descriptor).st_mode & 0o170000 != 0o100000:
         os.close(descriptor)
-        raise NoTrace(path, "is not a regular file")
+        raise NoTrace(path, "that is not a regular file")
     return descriptor
 
 

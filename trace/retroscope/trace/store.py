@@ -43,7 +43,7 @@ class Store:
         self._map = max(_FIRST_MAP, 2 * os.fstat(descriptor).st_size)
         try:
             self._environment = lmdb.open(
-                path, subdir=False, lock=False, sync=False, metasync=False, max_dbs=64, map_size=self._map
+                os.fsencode(path), subdir=False, lock=False, sync=False, metasync=False, max_dbs=64, map_size=self._map
             )
             self._allocated = os.fstat(descriptor).st_size
             self._tables = {}
