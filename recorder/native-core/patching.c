@@ -208,18 +208,54 @@ static bool is_cython(PyObject *target)
     return strcmp(name, "cython_function_or_method") == 0;
 }
 
-/* How it is called is in its own vectorcall: only a function with the flags of a trampoline can be exchanged. */
-static int patch_cython(boundary_entry *entry, PyCFunctionObject *function)
+/* The builtin function in it: it begins as one, or, where Cython keeps to the stable interface, with a reference to
+ * one. A definition begins with its name and its C function, an object with its count and its type. */
+static PyCFunctionObject *cython_builtin(PyObject *function)
 {
-    PyMethodDef *was = function->m_ml;
+    PyCFunctionObject *builtin = (PyCFunctionObject *)function;
+    PyObject *inner = (PyObject *)builtin->m_ml;
+    return inner && Py_TYPE(inner) == &PyCFunction_Type ? (PyCFunctionObject *)inner : builtin;
+}
+
+/* Where such a function keeps how it is called; NULL: nowhere, its type decides. */
+static vectorcallfunc *cython_call(PyObject *function)
+{
+    PyTypeObject *type = Py_TYPE(function);
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HAVE_VECTORCALL) || type->tp_vectorcall_offset <= 0)
+        return NULL;
+    return (vectorcallfunc *)(void *)((char *)function + type->tp_vectorcall_offset);
+}
+
+/* How functions are called that have the flags of a trampoline: as one among the neighbours of `function` in `owner` is.
+ * NULL: there is none. */
+static vectorcallfunc cython_fastcall(PyObject *owner, PyObject *function)
+{
+    PyObject *names = PyType_Check(owner) ? ((PyTypeObject *)owner)->tp_dict : PyModule_GetDict(owner), *key, *value;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(names, &at, &key, &value)) {
+        if (Py_IS_TYPE(value, Py_TYPE(function)) &&
+            cython_builtin(value)->m_ml->ml_flags == (METH_FASTCALL | METH_KEYWORDS))
+            return *cython_call(value);
+    }
+    return NULL;
+}
+
+static int patch_cython(boundary_entry *entry, PyObject *function, PyObject *owner)
+{
+    PyCFunctionObject *builtin = cython_builtin(function);
+    PyMethodDef *was = builtin->m_ml;
     if (was->ml_flags != (METH_FASTCALL | METH_KEYWORDS)) {
-        PyErr_Format(PyExc_TypeError, "%.200s has another calling convention", was->ml_name);
-        return -1;
+        vectorcallfunc *here = cython_call(function), call = here ? cython_fastcall(owner, function) : NULL;
+        if (!call) {
+            PyErr_Format(PyExc_TypeError, "%.200s has another calling convention", was->ml_name);
+            return -1;
+        }
+        *here = call;
     }
     fill_definition(entry, was->ml_name, was->ml_doc, was->ml_flags);
     entry->was.method = was;
     entry->original = original_method;
-    function->m_ml = &entry->def;
+    builtin->m_ml = &entry->def;
     return 0;
 }
 
@@ -240,7 +276,7 @@ static int patch_python(boundary_entry *entry, PyTypeObject *type, PyObject *fun
 int patching_exchange(boundary_entry *entry, PyObject *target, PyObject *owner, const char *slot)
 {
     if (is_cython(target))
-        return patch_cython(entry, (PyCFunctionObject *)target);
+        return patch_cython(entry, target, owner);
     if (PyCFunction_Check(target) && strcmp(slot, "__new__") != 0)
         return patch_function(entry, (PyCFunctionObject *)target);
     if (Py_IS_TYPE(target, &PyMethodDescr_Type) || Py_IS_TYPE(target, &PyClassMethodDescr_Type))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
            "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings",
            "sharing", "addresses", "memory", "interpreters", "windows", "testing", "packages",
-           "cryptography", "arrow")
+           "cryptography", "arrow", "messaging")
 
 
 class Registry:

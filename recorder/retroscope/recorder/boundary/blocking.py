@@ -24,6 +24,10 @@ _CALLS = {
         _interpchannels.send _interpchannels.send_buffer _interpchannels.recv
         _testcapi.run_in_subinterp _testcapi.run_in_subinterp_with_config
         _testinternalcapi.run_in_subinterp_with_config _testinternalcapi.exec_interpreter
+        zmq.backend.cython._zmq.Socket.send zmq.backend.cython._zmq.Socket.recv
+        zmq.backend.cython._zmq.Socket.recv_into zmq.backend.cython._zmq.zmq_poll zmq.backend.cython._zmq.proxy
+        zmq.backend.cython._zmq.proxy_steerable zmq.backend.cython._zmq.monitored_queue
+        zmq.backend.cython._zmq.Context.term
         _ssl._SSLSocket.do_handshake _ssl._SSLSocket.read _ssl._SSLSocket.write _ssl._SSLSocket.shutdown
     """,
     "BLOCKS_READ": "posix.read posix.readv",

@@ -123,7 +123,10 @@ MODULES = [
     Module(
         "gc",
         functions=PASS,
-        special={"collect": RERUN, **dict.fromkeys(("get_count", "get_freeze_count", "get_stats", "is_tracked"), RESULT)},
+        special={
+            "collect": RERUN,
+            **dict.fromkeys(("get_count", "get_freeze_count", "get_stats", "is_tracked"), RESULT),
+        },
     ),
     Module(
         "_lsprof",
