@@ -21,6 +21,7 @@ PyObject *callback_reporter;
 static PyObject *entered(PyThreadState *thread, frame *f, int throwing);
 static void read_members(const callback_scope *scope, member_value *values);
 static void record_changes(callback_scope *scope);
+static void record_warned(callback_scope *scope);
 
 /* While originals run, what they tell sys.unraisablehook comes to us first. */
 static void exchange_unraisable_hook(callback_scope *scope, int on)
@@ -47,7 +48,9 @@ void callback_watch(callback_scope *scope, boundary_entry *entry, const boundary
 {
     /* Other threads run while a call blocks: they must not run under the hook. */
     bool watched = !(entry->is_python && entry->policy != POLICY_SOURCE) && !(entry->blocking && turn_is_shared);
-    *scope = (callback_scope){current, entry, *call, digest, watched, NULL, {{0}}};
+    *scope = (callback_scope){current, entry, *call, digest, watched, NULL, {{0}}, {0}};
+    if (!entry->is_python)
+        scope->warned = warned_before();
     if (entry->changes[0])
         read_members(scope, scope->before);
     current = scope;
@@ -60,6 +63,7 @@ void callback_unwatch(callback_scope *scope)
     watch(scope, 0);
     if (scope->entry->changes[0])
         record_changes(scope);
+    record_warned(scope);
 }
 
 bool callback_is_in(const callback_scope *scope)
@@ -360,6 +364,20 @@ static void record_changes(callback_scope *scope)
         error_put_back(error);
 }
 
+/* What C code has noted of its warnings, which may have been turned into the exception of the call. */
+static void record_warned(callback_scope *scope)
+{
+    PyObject *error = PyErr_Occurred() ? error_take() : NULL, *args = warned_since(&scope->warned);
+    PyObject *value = args ? Py_BuildValue("(iONO)", CALLBACK_WARNED, Py_None, args, Py_None) : NULL;
+    if (value && write_callback(scope, value, &scope->call) == 0)
+        record_return(scope);
+    else if (PyErr_Occurred())
+        note_lost(scope, NULL);
+    Py_XDECREF(value);
+    if (error)
+        error_put_back(error);
+}
+
 /* In replay: args are pairs (which, value). */
 static PyObject *change_members(callback_scope *scope, PyObject *args)
 {
@@ -387,6 +405,8 @@ static PyObject *call_target(callback_scope *scope, PyObject *object, PyObject *
         return change_members(scope, args);
     if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_WARNING)
         return entering_warn(args);
+    if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_WARNED)
+        return warned_again(args);
     if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_CODEC)
         return find_codec(NULL, args, NULL);
     if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_SIGNAL)

@@ -9,12 +9,14 @@
 
 #include "boundary.h"
 #include "decode.h"
+#include "warned.h"
 
 /* Targets of CALLBACK records that are numbers; 0 and above: callbacks made by core.callback(). */
 #define CALLBACK_UNRAISABLE (-1) /* an exception is told to sys.unraisablehook */
 #define CALLBACK_CHANGED (-2)    /* members of self have changed */
 #define CALLBACK_WARNING (-3)    /* a warning is shown: args are those of warnings.WarningMessage */
 #define CALLBACK_CODEC (-4)      /* a codec is looked up: args hold its name */
+#define CALLBACK_WARNED (-6)     /* C code has warned, shown or not: args as of warned_since() */
 
 typedef struct {
     long number;
@@ -30,6 +32,7 @@ typedef struct callback_scope {
     bool watched;
     PyObject *unraisable_hook; /* the program's, while ours stands in its place; owned */
     member_value before[BOUNDARY_CHANGES]; /* of the members that the call may change */
+    warned_mark warned;     /* the caller's warnings so far */
 } callback_scope;
 
 /* Around an original that runs hidden, while recording. */

@@ -80,6 +80,7 @@ PROGRAMS = [
     script("threads_race", same=False),
     script("threads_waiting", same=False),
     script("values"),
+    script("warned"),
     Program("hostile", ("hostile/main.py",), "hostile"),
     Program("tls", ("tls/main.py",), "tls"),
     Program("archive", ("package.pyz", "one", "-x"), "package"),
