@@ -409,6 +409,8 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *args)
     wrapper_type->tp_hash = wrapper_hash;
     float_hash = PyFloat_Type.tp_hash;
     complex_hash = PyComplex_Type.tp_hash;
+    /* Not when its module is loaded: _decimal has put one into a context by then. */
+    failed = failed || replace_hash(&PyContextVar_Type, identity_hash) < 0;
     failed = failed || replace_hash(&PyFloat_Type, number_hash) < 0 || replace_hash(&PyComplex_Type, pair_hash) < 0 || replace_in_wrapper(&PyMethod_Type, (void *)method_hash) < 0 ||
              replace_in_wrapper(&PyCFunction_Type, (void *)builtin_hash) < 0 ||
              replace_in_wrapper(wrapper_type, (void *)wrapper_hash) < 0 || rehash(objects) < 0;

@@ -45,6 +45,7 @@ PROGRAMS = [
     script("collection", same=False),  # when the collector runs is not promised
     script("cycles_at_exit"),
     script("computing"),
+    script("contexts"),
     script("coroutines"),
     script("database"),
     script("debugged"),
