@@ -6,7 +6,7 @@ that was not computed at exactly the moment it names, and holds no replay logic:
 `retroscope.open` is `retroscope.api.open`, and so for every name here. See docs/api.md.
 """
 
-from retroscope.api.calls import Call
+from retroscope.api.calls import Call, Outcome
 from retroscope.api.frames import Frame, Names, Task, Thread
 from retroscope.api.moments import Moment
 from retroscope.api.recorded import Trace, open
@@ -16,6 +16,6 @@ from retroscope.replay.moments import Diverged, ReplayError, StopReason, WhatIf
 from retroscope.trace import Process, RetroscopeError, TraceError
 
 __all__ = [
-    "Call", "Diverged", "Frame", "Input", "Moment", "Names", "Output", "Process", "ReplayError", "RetroscopeError",
-    "StopReason", "Task", "Thread", "Trace", "TraceError", "Value", "WhatIf", "open",
+    "Call", "Diverged", "Frame", "Input", "Moment", "Names", "Outcome", "Output", "Process", "ReplayError",
+    "RetroscopeError", "StopReason", "Task", "Thread", "Trace", "TraceError", "Value", "WhatIf", "open",
 ]  # fmt: skip

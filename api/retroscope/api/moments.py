@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from retroscope.api.calls import Outcome
 from retroscope.api.frames import Frame, Task, Thread
 from retroscope.api.player import Place, Player, place_of
 from retroscope.api.records import Output
@@ -119,6 +120,10 @@ class Moment:
         """
         frame = self.frame.id
         return self._timeline.what_if(statement, frame)
+
+    def outcome(self) -> Outcome:
+        """How the call ends that the program is in here. ReplayError after the end."""
+        return Outcome(self.trace, self._timeline.outcome())
 
     # -- motion: each gives another moment; at an end of the recording one whose `reason` says so
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 """So many children are asked for at once."""
-_LITERAL = {"NoneType", "bool", "int", "float", "complex", "str", "bytes", "tuple", "list", "dict", "set", "frozenset"}
+LITERAL = {"NoneType", "bool", "int", "float", "complex", "str", "bytes", "tuple", "list", "dict", "set", "frozenset"}
 
 
 class Value:
@@ -91,7 +91,7 @@ class Value:
 
         ReplayError if it is anything else, or longer than 65,536 characters.
         """
-        if self.type in _LITERAL:
+        if self.type in LITERAL:
             try:
                 return ast.literal_eval(self.text)
             except (ValueError, SyntaxError):

@@ -43,6 +43,7 @@ from retroscope.replay.moments import (
 )
 from retroscope.replay.motion import Interrupted, Motion, Search
 from retroscope.replay.numbered import nth_moment, too_few
+from retroscope.replay.outcomes import Outcome, outcome
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Marks, Reason, Stopped, Want
 from retroscope.replay.reads import expressions_read
@@ -252,6 +253,10 @@ class Timeline:
         if `place` means nothing."""
         table = None if place is None else self._table_of(place)
         return Sweep(self._motion, first, table, self.visible_only)
+
+    def outcome(self) -> Outcome:
+        """How the call of the innermost frame ends; the timeline stays. ReplayError where no code runs; Diverged."""
+        return outcome(self._motion, self.recording, self.index, self.now.tick, self.stack())
 
     def goto_output(self, line: int) -> Moment:
         """Before the line of code that wrote the end of the `line`-th line of output, of both streams together."""
