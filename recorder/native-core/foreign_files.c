@@ -245,7 +245,7 @@ foreign_rule foreign_rule_of(const char *name)
         {"pthread_getattr_np", foreign_thread_attributes}, {"dlsym", rule_dlsym}, {"pthread_create", rule_thread},
         {"pthread_cond_wait", foreign_worker_wait}, {"pthread_cond_signal", foreign_worker_signal},
         {"pthread_cond_broadcast", foreign_worker_broadcast}, {"pthread_mutex_unlock", foreign_worker_unlock},
-        {"pthread_join", foreign_worker_join}, {"fork", rule_fork},
+        {"pthread_join", foreign_worker_join}, {"fork", rule_fork}, {"PyThreadState_SetAsyncExc", foreign_async_exception},
         {"mkstemp", rule_temporary}, {"mkstemp64", rule_temporary}, {"getcwd", foreign_getcwd},
         {"getpwuid_r", foreign_account}, {"getpwnam_r", foreign_account}, {"getpwuid", foreign_account_shared},
         {"getpwnam", foreign_account_shared}, {"realpath", foreign_realpath}, {"getaddrinfo", foreign_getaddrinfo}, {"freeaddrinfo", foreign_freeaddrinfo},

@@ -1,7 +1,9 @@
 #define _GNU_SOURCE
 /* Calls about the machine, the process and its threads, whose rules are their own. */
+#include "async_exceptions.h"
 #include "foreign_arguments.h"
 #include "foreign_system.h"
+#include "frames.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -113,4 +115,13 @@ long foreign_thread_attributes(unsigned function, const long *a)
 {
     long thread = core_mode == MODE_REPLAY ? (long)pthread_self() : a[0];
     return foreign_real[function](thread, a[1], 0, 0, 0, 0);
+}
+
+/* Both sides do it: what it leaves is the interpreter's own affair. */
+long foreign_async_exception(unsigned function, const long *a)
+{
+    long threads = foreign_real[function](a[0], a[1], 0, 0, 0, 0);
+    if (frames_gil_held())
+        async_exceptions_left();
+    return threads;
 }

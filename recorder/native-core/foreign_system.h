@@ -9,5 +9,6 @@ long foreign_sysconf(unsigned function, const long *arguments);
 long foreign_auxiliary(unsigned function, const long *arguments);
 long foreign_prctl(unsigned function, const long *arguments);
 long foreign_thread_attributes(unsigned function, const long *arguments);
+long foreign_async_exception(unsigned function, const long *arguments);
 
 #endif

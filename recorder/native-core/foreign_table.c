@@ -11,7 +11,8 @@
 
 /* Sorted by name. */
 const foreign_description foreign_descriptions[] = {
-    {"PyThread_get_thread_ident", "", 0}, {"PyThread_get_thread_native_id", "", 0},
+    {"PyThreadState_SetAsyncExc", "ip", 0}, {"PyThread_get_thread_ident", "", 0},
+    {"PyThread_get_thread_native_id", "", 0},
     {"_ZNSt13random_device9_M_getvalEv", "p", FOREIGN_INT}, {"__fxstat", "iiS", FOREIGN_INT},
     {"__fxstat64", "iiS", FOREIGN_INT}, {"__lxstat", "isS", FOREIGN_INT}, {"__lxstat64", "isS", FOREIGN_INT},
     {"__xstat", "isS", FOREIGN_INT}, {"__xstat64", "isS", FOREIGN_INT},
