@@ -23,11 +23,18 @@ _SHARED, _PRIVATE = 1, 2  # MAP_
 _OFFSET_AT = 40  # offset of mmap_object.offset
 _ACCESS_AT = 72  # offset of mmap_object.access, 3.11 to 3.13, 64-bit
 _core: "Core" = None
+_kind: "Any" = None
 
 
 def bind(core: "Core") -> None:
     global _core
     _core = core
+
+
+def _ready(module: "Any") -> None:
+    """Its own `__new__` makes what a subclass asks for: that of the subclass has been called already."""
+    global _kind
+    _kind = module.mmap
 
 
 def _given(args: "Args", kwargs: "Kwargs", index: int, name: str, default: int) -> int:
@@ -99,7 +106,7 @@ def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any"
 
 def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     if value is None:
-        made = self.__new__(self, *args, **(kwargs or {}))
+        made = _kind.__new__(self, *args, **(kwargs or {}))
         _core.unshare_memory(made)
     else:
         made = _of_file(value, self, args, kwargs)
@@ -110,7 +117,7 @@ def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
 
 def _of_file(value: "Any", kind: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     length, pieces = value
-    made = kind.__new__(kind, -1, length)
+    made = _kind.__new__(kind, -1, length)
     _core.unshare_memory(made)
     for begin, content in pieces:
         made[begin : begin + len(content)] = content
@@ -125,6 +132,7 @@ MODULES = [
     Module(
         "mmap",
         functions=PASS,
+        ready=_ready,
         types=[
             Type("mmap", methods=PASS,
                  special={"__new__": adapt(_encode, _decode), "flush": RESULT, "size": RESULT,
