@@ -74,6 +74,18 @@ def _with_idna(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any
     return call(self, *args, **(kwargs or {}))
 
 
+_PLAIN = (list, tuple, str, bytes, bytearray, memoryview, int)  # int: flags of enum are iterable
+
+
+def _listed(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """What generators of the program yield is asked of them before, visibly: the call would do it unseen."""
+    lists = [
+        _core.visible(list, (given,)) if hasattr(type(given), "__iter__") and not isinstance(given, _PLAIN) else given
+        for given in args
+    ]
+    return call(self, *lists, **(kwargs or {}))
+
+
 _RESOLVERS = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
 
 MODULES = [
@@ -89,7 +101,8 @@ MODULES = [
                     "__init__": adapt(_encode, _decode),
                     "recv_into": buffer(0),
                     "recvfrom_into": buffer(0),
-                    "recvmsg_into": adapt(_encode_scattered, _decode_scattered),
+                    "recvmsg_into": adapt(_encode_scattered, _decode_scattered, wrap=_listed, index=-1),
+                    "sendmsg": always(_listed),
                     "close": RERUN,
                     "detach": RERUN,
                 },
