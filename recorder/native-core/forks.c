@@ -9,6 +9,7 @@
 #include "errors.h"
 #include "locks.h"
 #include "replay.h"
+#include "running_loops.h"
 #include "shared_memory.h"
 #include "signals.h"
 #include "threads.h"
@@ -183,6 +184,7 @@ static void become_the_child(void)
     PyOS_BeforeFork();
     interpreter->before_forkers = hooks;
     exchange_ident(thread_ident(), PyThread_get_thread_ident());
+    running_loops_leave();
     PyOS_AfterFork_Child();
     exchange_ident(PyThread_get_thread_ident(), thread_ident());
     contexts_forked();

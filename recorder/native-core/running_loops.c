@@ -24,7 +24,7 @@ int running_loops_prepare(void)
     return name ? 0 : -1;
 }
 
-void running_loops_follow(pid_t before)
+static void move(pid_t before, pid_t after)
 {
     PyInterpreterState *interpreter = PyInterpreterState_Main();
     if (!interpreter)
@@ -32,8 +32,18 @@ void running_loops_follow(pid_t before)
     for (PyThreadState *t = PyInterpreterState_ThreadHead(interpreter); t; t = PyThreadState_Next(t)) {
         PyObject *found = t->dict ? PyDict_GetItemWithError(t->dict, name) : NULL;
         if (found && ((running_loop *)found)->process == before)
-            ((running_loop *)found)->process = getpid();
+            ((running_loop *)found)->process = after;
     }
+}
+
+void running_loops_follow(pid_t before)
+{
+    move(before, getpid());
+}
+
+void running_loops_leave(void)
+{
+    move(getpid(), 0);
 }
 
 #else
@@ -46,6 +56,10 @@ int running_loops_prepare(void)
 void running_loops_follow(pid_t before)
 {
     (void)before;
+}
+
+void running_loops_leave(void)
+{
 }
 
 #endif

@@ -10,4 +10,7 @@ int running_loops_prepare(void);
 /* In a child of our own raw fork: what ran in the process `before` runs here. */
 void running_loops_follow(pid_t before);
 
+/* In a replay that becomes the child of the program's own fork: what ran in its parent does not run here. */
+void running_loops_leave(void);
+
 #endif
