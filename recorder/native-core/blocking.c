@@ -3,8 +3,27 @@
 #include "threads.h"
 #include "turn.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <sys/stat.h>
+
+#define FITS 4096 /* bytes that a pipe, socket or terminal takes at once where poll() says that it takes some */
+
+/* A pipe that has room for a little keeps the writer of much until somebody reads: another thread, perhaps. */
+static bool writes_much(const boundary_entry *entry, const boundary_call *call, int fd)
+{
+    Py_ssize_t index = entry->blocking == BLOCKS_SELF_WRITE ? 0 : 1;
+    struct stat about;
+    Py_buffer data;
+    if (index >= call->nargs || PyObject_GetBuffer(call->args[index], &data, PyBUF_SIMPLE) < 0) {
+        PyErr_Clear(); /* the original will complain */
+        return false;
+    }
+    Py_ssize_t size = data.len;
+    PyBuffer_Release(&data);
+    return size > FITS && fstat(fd, &about) == 0 && !S_ISREG(about.st_mode) && !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+}
 
 /* A descriptor that is ready will not block: the turn need not change hands for it. */
 static bool may_block(const boundary_entry *entry, const boundary_call *call)
@@ -18,7 +37,7 @@ static bool may_block(const boundary_entry *entry, const boundary_call *call)
         fd = (int)PyLong_AsLong(call->args[0]);
     bool reads = entry->blocking == BLOCKS_SELF_READ || entry->blocking == BLOCKS_READ;
     struct pollfd asked = {fd, reads ? POLLIN : POLLOUT, 0};
-    return fd >= 0 && poll(&asked, 1, 0) == 0;
+    return fd >= 0 && (poll(&asked, 1, 0) == 0 || (!reads && writes_much(entry, call, fd)));
 }
 
 static __thread bool without_turn; /* this thread is inside a call that blocks */

@@ -1,12 +1,14 @@
 #define _GNU_SOURCE
 #define Py_BUILD_CORE 1 /* 3.11: the GILState slot must follow the thread state by hand */
 #include "contexts.h"
+#include "async_exceptions.h"
 #include "control.h"
 #include "count.h"
 #include "foreign_locals.h"
 #include "identity.h"
 #include "replay.h"
 #include "search.h"
+#include "signals.h"
 #include "thread_records.h"
 #include "ticks.h"
 #include "turn.h"
@@ -122,6 +124,9 @@ static void arrive(context *c)
 {
     foreign_locals_put(c->locals);
     use_state(c->state);
+    async_exceptions_arrive(c->state);
+    if (dead)
+        signals_look_ahead();
     free_dead();
 }
 

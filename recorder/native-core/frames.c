@@ -276,14 +276,27 @@ uint32_t frames_depth(const frame *f, uint64_t tick)
 
 /* --- what a frame holds ------------------------------------------------------------------------------- */
 
-bool frames_hold(const frame *f, const void *address)
+/* `call(*args)`: the tuple is the interpreter's alone where `args` is none itself. */
+static bool spreads(const frame *f, PyObject *const *args, Py_ssize_t nargs)
+{
+    int opcode = written_opcode(f);
+#if PY_VERSION_HEX >= 0x030C0000
+    bool is_spread = opcode == CALL_FUNCTION_EX || opcode == INSTRUMENTED_CALL_FUNCTION_EX;
+#else
+    bool is_spread = opcode == CALL_FUNCTION_EX;
+#endif
+    const PyObject *tuple = (const PyObject *)((const char *)args - offsetof(PyTupleObject, ob_item));
+    return is_spread && args && Py_IS_TYPE(tuple, &PyTuple_Type) && PyTuple_GET_SIZE(tuple) == nargs;
+}
+
+bool frames_pass(const frame *f, PyObject *const *args, Py_ssize_t nargs)
 {
     if (!f || !is_shown(f))
         return false;
     PyCodeObject *code = frames_code(f);
-    const PyObject *const *first = (const PyObject *const *)f->localsplus;
-    const PyObject *const *end = first + code->co_nlocalsplus + code->co_stacksize;
-    return (const PyObject *const *)address >= first && (const PyObject *const *)address <= end;
+    PyObject *const *first = f->localsplus;
+    PyObject *const *end = first + code->co_nlocalsplus + code->co_stacksize;
+    return (args >= first && args <= end) || spreads(f, args, nargs);
 }
 
 uint64_t frames_place(const frame *f)

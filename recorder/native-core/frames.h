@@ -80,8 +80,9 @@ frame_entry frames_entry(const frame *entered);
 const frame *frames_top(PyThreadState *thread);
 void frames_set_top(PyThreadState *thread, const frame *f);
 
-/* Is `address` among the variables of `f`, or on its stack of values? Arguments that bytecode passes are. */
-bool frames_hold(const frame *f, const void *address);
+/* Are these arguments, as a C function gets them, on the stack of values of `f` or in the tuple that its `call(*args)`
+ * spreads? Those that bytecode passes are. */
+bool frames_pass(const frame *f, PyObject *const *args, Py_ssize_t nargs);
 
 /* What tells where a frame stands: its code, by what it is called, and the instruction. */
 uint64_t frames_place(const frame *f);

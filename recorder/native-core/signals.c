@@ -204,6 +204,8 @@ static bool read_next(void)
 
 void signals_look_ahead(void)
 {
+    if (!frames_gil_held())
+        return; /* the running thread is over: who comes next looks */
     signals_waiting = read_next();
     bool seek = signals_waiting && (next.place == place_of(SIGNAL_SOUGHT, 0) || next.place == place_of(SIGNAL_LOOP, 0));
     if (count_watch(seek) < 0)
@@ -291,7 +293,7 @@ int signals_at_loop(void)
  * not expect it, when what it asked for has happened. */
 static bool is_called_by_bytecode(const boundary_call *call)
 {
-    return frames_hold(frames_top(PyThreadState_Get()), call->args);
+    return frames_pass(frames_top(PyThreadState_Get()), call->args, call->nargs);
 }
 
 int signals_before_call(const boundary_entry *entry, const boundary_call *call)

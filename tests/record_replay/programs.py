@@ -52,6 +52,7 @@ PROGRAMS = [
     script("environment", "one", "--two", "three words"),
     script("exceptions", status=1),
     script("files"),
+    script("forks_in_a_loop"),
     script("generators"),
     script("globals_at_exit"),
     script("hostile_objects"),
@@ -65,7 +66,10 @@ PROGRAMS = [
     script("recursion"),
     script("redirected"),
     script("sockets"),
+    script("sockets_scattered"),
     script("signals_busy", same=False),  # where a signal lands differs each time
+    script("signals_full_pipe"),
+    script("signals_last_deed"),
     script("signals_loop", same=False),
     script("signals_profiled"),
     script("signals_waiting"),
@@ -77,6 +81,7 @@ PROGRAMS = [
     script("threads_deep"),
     script("threads_ending", same=False),  # idents
     script("threads_idle", same=False),
+    script("threads_killed"),
     script("threads_locals", same=False),
     script("threads_race", same=False),
     script("threads_waiting", same=False),
