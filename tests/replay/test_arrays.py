@@ -1,9 +1,10 @@
-"""Arrays of numpy and dataclasses in the variables of a recording."""
+"""Arrays of numpy, tables of pandas, deques, mapping proxies and dataclasses in the variables of a recording."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from retroscope.replay import inspector_values
@@ -12,8 +13,11 @@ from retroscope.replay.timeline import Timeline, Value
 from tests.replay.conftest import SCOPE
 
 PROGRAM = """\
+import collections
 import dataclasses
+import types
 import numpy
+import pandas
 
 @dataclasses.dataclass
 class Order:
@@ -28,6 +32,22 @@ order.lines.append(order)
 grid = numpy.arange(12).reshape(3, 4)
 line = numpy.arange(5000) * 2
 nothing = numpy.zeros((0, 2))
+class Line(collections.deque):
+    def __iter__(self):
+        raise RuntimeError("code of the program's own was run")
+
+waiting = Line([order, 2, 3], maxlen=3)
+waiting.open = True
+fixed = types.MappingProxyType({"a": [1], 2: None})
+other = types.MappingProxyType(collections.UserDict(a=1))
+table = pandas.DataFrame({"price": [1.5, 2.5, 4.0], "name": ["x", "y", "z"]}, index=[10, 20, 30])
+prices = table["price"]
+
+class Derived(pandas.Series):
+    def __len__(self):
+        raise RuntimeError("code of the program's own was run")
+
+derived = Derived([1, 2])
 number, small = numpy.int32(4), numpy.float32(0.5)
 end = 1
 """
@@ -53,6 +73,50 @@ def test_their_texts(values: tuple[Timeline, dict[str, Value]]) -> None:
     assert shown["nothing"].text == "array([], shape=(0, 2), dtype='<f8')"
     assert (shown["number"].text, shown["small"].text) == ("numpy.int32(4)", "numpy.float32(0.5)")
     assert shown["order"].text == "__main__.Order(number=7, lines=['x', …])"
+
+
+def rows(values: tuple[Timeline, dict[str, Value]], name: str) -> dict[str, str]:
+    timeline, shown = values
+    return {row.name: row.text for row in timeline.expand(shown[name].reference)}
+
+
+def test_what_keeps_items_elsewhere_shows_them(values: tuple[Timeline, dict[str, Value]]) -> None:
+    timeline, shown = values
+    assert shown["waiting"].text == "__main__.Line([__main__.Order(number=7, lines=['x', …]), 2, 3], maxlen=3)"
+    assert (shown["waiting"].named, shown["waiting"].indexed) == (2, 3)
+    assert rows(values, "waiting")["open"] == "True" and rows(values, "waiting")["[1]"] == "2"
+    assert [row.text for row in timeline.expand(shown["waiting"].reference, 3, 2)] == ["2", "3"]
+    assert shown["fixed"].text == "mappingproxy({'a': [1], 2: None})"
+    assert rows(values, "fixed") == {"['a']": "[1]", "[2]": "None"}
+    assert shown["other"].text == "<mappingproxy of 1>"
+
+
+def test_tables_of_pandas(values: tuple[Timeline, dict[str, Value]]) -> None:
+    timeline, shown = values
+    assert shown["table"].text == "pandas.DataFrame(['price', 'name'], shape=(3, 2))"
+    columns = timeline.expand(shown["table"].reference)
+    assert [row.name for row in columns] == ["shape", "columns", "index", "['price']", "['name']"]
+    assert columns[3].text == "pandas.Series([1.5, 2.5, 4.0], dtype='float64', name='price')"
+    assert {row.name: row.text for row in timeline.expand(columns[3].reference, 3)} == {
+        "[10]": "1.5", "[20]": "2.5", "[30]": "4.0",
+    }  # fmt: skip
+    assert shown["prices"].text == columns[3].text
+    assert timeline.expand(shown["prices"].reference, 4, 1)[0].expression == "prices.iloc[1]"
+    assert shown["derived"].text == "<__main__.Derived object>"
+
+
+@pytest.mark.parametrize(
+    "many", [list(range(300_000)), dict.fromkeys(range(300_000)), set(range(300_000)), tuple(range(300_000))]
+)
+def test_a_page_far_behind_costs_what_it_shows(many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = []
+    render = inspector_values.render
+    monkeypatch.setattr(inspector_values, "render", lambda value, *more: rendered.append(value) or render(value, *more))
+    shelf = inspector_values.Shelf()
+    reference = shelf.put(many, "many")
+    page = shelf.children(reference, 250_000, 20)
+    assert [row[0] for row in page] == [f"[{number}]" for number in range(250_000, 250_020)]
+    assert len(rendered) <= 40
 
 
 def test_arrays_are_paged(values: tuple[Timeline, dict[str, Value]]) -> None:

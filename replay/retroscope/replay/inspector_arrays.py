@@ -54,8 +54,8 @@ def array_length(array: Any) -> int:
     return array.shape[0] if array.shape else 0
 
 
-def array_items(array: Any) -> "Iterator[Any]":
-    """The items of a line of numbers as Python has them, else the arrays that an array is made of."""
-    for first in range(0, array_length(array), _AT_ONCE):
+def array_items(array: Any, since: int) -> "Iterator[Any]":
+    """The items of a line of numbers as Python has them, else the arrays that an array is made of; from `since` on."""
+    for first in range(since, array_length(array), _AT_ONCE):
         some = array[first : first + _AT_ONCE]
         yield from some.tolist() if len(array.shape) == 1 else some

@@ -28,6 +28,8 @@ if "array_rows" not in globals():  # a replay process runs all files in one name
         is_array,
         is_numpy_number,
     )
+if "contents_of" not in globals():
+    from retroscope.replay.inspector_contents import Contents, contents_of, proxied
 
 __builtins__: Any = dict(vars(builtins))  # type: ignore[no-redef,unused-ignore]
 
@@ -239,6 +241,9 @@ def _container(value: Any, kind: type, most: int, depth: int, seen: tuple[int, .
         text = _joined("{", items.__iter__(value), size, "}", most, depth, seen) if size else "set()"
         if items is frozenset:
             text = "frozenset(" + (text if size else "") + ")"
+    elif kind is _views[3] and proxied(value) is not None:
+        mapping = proxied(value)
+        return type_name(kind) + "(" + _pairs(dict.items(mapping), dict.__len__(mapping), most, depth, seen) + ")"
     elif kind in _views:
         return "<" + type_name(kind) + " of " + str(len(value)) + ">"
     elif kind is range:
@@ -279,6 +284,9 @@ def _object(value: Any, kind: type, most: int, depth: int, seen: tuple[int, ...]
         numbers = first_numbers(value)
         items = _joined("[", iter(numbers), value.size, "]", most, depth, seen)
         return "array(" + items + ", " + array_facts(value) + ")"
+    contents = contents_of(value, kind)
+    if contents is not None:
+        return _table(name, contents, most, depth, seen)
     if is_numpy_number(kind):
         return name + "(" + _render(value.item(), most, depth - 1, seen) + ")"
     own = dict(attributes(value))
@@ -290,6 +298,14 @@ def _object(value: Any, kind: type, most: int, depth: int, seen: tuple[int, ...]
         shown = [field + "=" + _render(item, most, depth - 1, seen) for field, item in rows]
         return name + "(" + ", ".join(shown) + ")"
     return "<" + name + " object>"
+
+
+def _table(name: str, contents: Contents, most: int, depth: int, seen: tuple[int, ...]) -> str:
+    """The first items, and plain facts about them."""
+    items = _joined("[", iter(contents.sample), contents.size, "]", most, depth, seen)
+    plain = [(fact, said) for fact, said in contents.facts if type(said) in (str, int, tuple, list)]
+    facts = [fact + "=" + _render(said, most, depth - 1, seen) for fact, said in plain]
+    return name + "(" + ", ".join([items, *facts]) + ")"
 
 
 def _dataclass_fields(kind: type) -> list[str]:
@@ -328,8 +344,7 @@ class Shelf:
     def children(self, reference: int, start: int, count: int | None) -> list[Row]:
         """Rows `start` to `start + count` of all children, in one numbering."""
         value, expression = self.things[reference]
-        stop = None if count is None else start + count
-        return [self.row(*child) for child in _islice(children(value, expression), start, stop)]
+        return [self.row(*child) for child in _islice(children(value, expression, start), count)]
 
 
 class Rows:
@@ -355,35 +370,39 @@ def sizes(value: Any) -> tuple[int, int]:
         return 0, 0
     if is_array(kind):
         return len(array_rows(value)), array_length(value)
+    contents = contents_of(value, kind)
+    if contents is not None:
+        return len(_inner(value, kind)), contents.size
     return len(_inner(value, kind)), 0
 
 
-def children(value: Any, expression: str | None) -> Iterator[Child]:
-    """(name, value, expression or None) of every child; items come after attributes."""
+def children(value: Any, expression: str | None, first: int) -> Iterator[Child]:
+    """(name, value, expression or None) of every child from number `first` on; items come after attributes."""
     kind = type(value)
     if kind is Rows:
-        return iter(value.rows)
+        return _islice(value.rows, first, None)
     dot = expression + "." if expression else None
     own = []
     if kind not in (dict, list, tuple, set, frozenset):
         own = [(name, item, dot + name if dot and name.isidentifier() else None) for name, item in _inner(value, kind)]
-    return _chain(own, _items(value, kind, expression))
+    return _chain(own[first:], _items(value, kind, expression, max(first - len(own), 0)))
 
 
-def _items(value: Any, kind: type, expression: str | None) -> Iterator[Child]:
+def _items(value: Any, kind: type, expression: str | None, first: int) -> Iterator[Child]:
+    """From item number `first` on: what is skipped is not rendered, for there may be millions."""
     if issubclass(kind, dict):
-        for key, item in dict.items(value):
+        for key, item in _islice(dict.items(value), first, None):
             simple = type(key) in (str, int, bool, float, bytes, type(None))
             yield "[" + render(key) + "]", item, f"{expression}[{key!r}]" if simple and expression else None
     if is_array(kind):
-        for number, item in enumerate(array_items(value)):
+        for number, item in enumerate(array_items(value, first), first):
             place = "[" + str(number) + "]"
             yield place, item, expression + place if expression else None
     base: Any
     for base in (list, tuple):
         if issubclass(kind, base):
             fields = field_names(kind) if base is tuple else None
-            for number, item in enumerate(base.__iter__(value)):
+            for number, item in enumerate(_islice(base.__iter__(value), first, None), first):
                 place = "[" + str(number) + "]"
                 yield (
                     fields[number] if fields and number < len(fields) else place,
@@ -392,8 +411,11 @@ def _items(value: Any, kind: type, expression: str | None) -> Iterator[Child]:
                 )
     for base in (set, frozenset):
         if issubclass(kind, base):
-            for number, item in enumerate(base.__iter__(value)):
+            for number, item in enumerate(_islice(base.__iter__(value), first, None), first):
                 yield "[" + str(number) + "]", item, None
+    contents = contents_of(value, kind)
+    for name, item, suffix in contents.items(first) if contents else ():
+        yield name, item, expression + suffix if expression and suffix else None
 
 
 def _inner(value: Any, kind: type) -> list[tuple[str, Any]]:
@@ -401,6 +423,9 @@ def _inner(value: Any, kind: type) -> list[tuple[str, Any]]:
     rows = attributes(value)
     if is_array(kind):
         return array_rows(value)
+    contents = contents_of(value, kind)
+    if contents is not None:
+        return contents.facts if contents.whole else rows + contents.facts
     if kind is _Function:
         names = value.__code__.co_freevars
         cells = value.__closure__ or ()

@@ -26,8 +26,9 @@ _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_
 
 
 _INSPECTOR = (
-    "inspector_arrays.py", "inspector_values.py", "inspector_places.py", "inspector_conditions.py",
-    "inspector_threads.py", "inspector_tasks.py", "inspector_watches.py", "inspector_changes.py", "inspector.py",
+    "inspector_arrays.py", "inspector_contents.py", "inspector_values.py", "inspector_places.py",
+    "inspector_conditions.py", "inspector_threads.py", "inspector_tasks.py", "inspector_watches.py",
+    "inspector_changes.py", "inspector.py",
 )  # fmt: skip
 """In the order in which they are loaded."""
 
