@@ -1,6 +1,7 @@
 #include "identity.h"
 #include "branch.h"
 #include "control.h"
+#include "rehash.h"
 #include "replay.h"
 
 #include <stdbool.h>
@@ -79,7 +80,7 @@ static inline void forget(PyObject *object)
 
 typedef struct {
     PyTypeObject *type;
-    destructor was;
+    destructor was, finalizer;
 } watched_type;
 
 static watched_type watched[1024];
@@ -165,6 +166,37 @@ static void watched_dealloc(PyObject *object)
         end_waiting();
 }
 
+static destructor generator_finalizer;
+
+static destructor finalizer_of(PyTypeObject *type)
+{
+    if (type == &PyGen_Type || type == &PyCoro_Type || type == &PyAsyncGen_Type)
+        return generator_finalizer;
+    const watched_type *found = nearest_watched(type);
+    while (!found->finalizer)
+        found = nearest_watched(found->type->tp_base);
+    return found->finalizer;
+}
+
+/* A dealloc that runs the finalizer itself, as that of a generator, does so after we have forgotten the object. The
+ * finalizer may call the program (sys.set_asyncgen_hooks), and that may ask for the hash: a mark once more, of an
+ * object that is about to go unless it was kept. */
+static void watched_finalizer(PyObject *object)
+{
+    Py_hash_t before = next_hash;
+    finalizer_of(Py_TYPE(object))(object);
+    if (next_hash != before && Py_REFCNT(object) == 1) /* that one is the dealloc's own */
+        forget(object);
+}
+
+/* Of all types with such a dealloc these alone call the program as a rule; so they do not wait for the first mark, which
+ * may be made in that very call. */
+static void watch_generators(void)
+{
+    generator_finalizer = PyGen_Type.tp_finalize;
+    PyGen_Type.tp_finalize = PyCoro_Type.tp_finalize = PyAsyncGen_Type.tp_finalize = watched_finalizer;
+}
+
 /* Instances of Python classes end in the dealloc of the nearest C type among the bases: that is watched. */
 static int watch(PyTypeObject *type)
 {
@@ -181,9 +213,12 @@ static int watch(PyTypeObject *type)
     size_t i = home((PyObject *)type);
     while (watched[i & 1023].type)
         i++;
-    watched[i & 1023] = (watched_type){type, type->tp_dealloc};
+    bool finalizes = type->tp_finalize && type->tp_finalize != watched_finalizer;
+    watched[i & 1023] = (watched_type){type, type->tp_dealloc, finalizes ? type->tp_finalize : NULL};
     watched_used++;
     type->tp_dealloc = watched_dealloc;
+    if (finalizes)
+        type->tp_finalize = watched_finalizer;
     return 0;
 }
 
@@ -334,62 +369,6 @@ static int replace_in_wrapper(PyTypeObject *type, void *function)
     return failed ? -1 : 0;
 }
 
-static int by_hash(const void *a, const void *b)
-{
-    Py_hash_t x = PyObject_Hash(*(PyObject *const *)a), y = PyObject_Hash(*(PyObject *const *)b);
-    return x < y ? -1 : x > y;
-}
-
-/* A set filled before we came is filled again, in the order of the new hashes. */
-static int rehash_set(PyObject *set)
-{
-    PyObject *items = PySequence_List(set);
-    int failed = items ? PySet_Clear(set) : -1;
-    if (!failed && PyList_GET_SIZE(items) > 1)
-        qsort(((PyListObject *)items)->ob_item, (size_t)PyList_GET_SIZE(items), sizeof(PyObject *), by_hash);
-    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(items); i++)
-        failed = PySet_Add(set, PyList_GET_ITEM(items, i));
-    Py_XDECREF(items);
-    return failed;
-}
-
-static int rehash_dict(PyObject *dict)
-{
-    PyObject *key, *value;
-    Py_ssize_t at = 0;
-    int plain = 1;
-    while (plain && PyDict_Next(dict, &at, &key, &value))
-        plain = PyUnicode_CheckExact(key) || PyLong_CheckExact(key);
-    if (plain)
-        return 0;
-    PyObject *copy = PyDict_Copy(dict);
-    if (!copy)
-        return -1;
-    PyDict_Clear(dict);
-    at = 0;
-    int failed = 0;
-    while (!failed && PyDict_Next(copy, &at, &key, &value))
-        failed = PyDict_SetItem(dict, key, value);
-    Py_DECREF(copy);
-    return failed;
-}
-
-static int rehash(PyObject *objects)
-{
-    Py_ssize_t n = PyList_GET_SIZE(objects);
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *o = PyList_GET_ITEM(objects, i);
-        if (PyWeakref_Check(o))
-            ((PyWeakReference *)o)->hash = -1;
-    }
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *o = PyList_GET_ITEM(objects, i);
-        if ((PySet_Check(o) && rehash_set(o) < 0) || (PyDict_CheckExact(o) && rehash_dict(o) < 0))
-            return -1;
-    }
-    return 0;
-}
-
 static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyTypeObject *python_class, *wrapper_type;
@@ -400,6 +379,7 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *args)
         return PyErr_NoMemory();
     subtype_dealloc = python_class->tp_dealloc;
     pointer_hash = PyBaseObject_Type.tp_hash;
+    watch_generators();
     int hidden = core_hidden;
     core_hidden = 0; /* these hashes are the program's */
     int failed = replace_in_subtypes(&PyBaseObject_Type) < 0 ||
