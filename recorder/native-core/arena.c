@@ -85,20 +85,6 @@ void arena_return(void *taken, size_t size)
 
 /* --- maps ----------------------------------------------------------------------------------------------- */
 
-/* The cell of the key, or the free one where it would go. */
-static uint64_t *map_cell(const word_map *map, uint64_t key)
-{
-    size_t at = (size_t)mix_word(key) & map->mask;
-    while (map->cells[2 * at] && map->cells[2 * at] != key)
-        at = (at + 1) & map->mask;
-    return &map->cells[2 * at];
-}
-
-uint64_t map_get(const word_map *map, uint64_t key)
-{
-    return map->cells ? map_cell(map, key)[1] : 0;
-}
-
 static void map_grow(word_map *map)
 {
     word_map old = *map;

@@ -29,7 +29,6 @@ typedef struct {
     size_t mask, used;
 } word_map;
 
-uint64_t map_get(const word_map *map, uint64_t key); /* 0: it has none */
 void map_put(word_map *map, uint64_t key, uint64_t value);
 void map_drop(word_map *map, uint64_t key);
 void map_clear(word_map *map);
@@ -39,6 +38,21 @@ static inline uint64_t mix_word(uint64_t word)
     word ^= word >> 32;
     word *= 0xD6E8FEB86659FD93u;
     return word ^ word >> 32;
+}
+
+/* The cell of the key, or the free one where it would go. */
+static inline uint64_t *map_cell(const word_map *map, uint64_t key)
+{
+    size_t at = (size_t)mix_word(key) & map->mask;
+    while (map->cells[2 * at] && map->cells[2 * at] != key)
+        at = (at + 1) & map->mask;
+    return &map->cells[2 * at];
+}
+
+/* 0: it has none. */
+static inline uint64_t map_get(const word_map *map, uint64_t key)
+{
+    return map->cells ? map_cell(map, key)[1] : 0;
 }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "arena.h"
 #include "block_key.h"
+#include "block_types.h"
 #include "control.h"
 
 #include <errno.h>
@@ -10,21 +11,20 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define COLUMN_BYTES ((size_t)1 << 28) /* reserved for each, not used: a block is closed long before */
 #define TEXT_BYTES 4096                /* a name or path of the program that is longer is cut */
 
 uint32_t block_serial;
 
 static int out = -1;
 static uint32_t observed;
-static uint64_t first_tick, ticks, last_row_tick, first_inputs, last_inputs;
+static uint64_t first_tick, ticks, first_inputs, last_inputs;
 
-static struct {
-    unsigned char *bytes;
-    size_t size;
-} columns[BLOCK_COLUMNS];
+block_bytes block_columns[BLOCK_COLUMNS];
+uint64_t block_row_tick;
 
-static word_map strings, values, keys;
+static word_map strings, values;
+static uint32_t *keys;
+static size_t key_count;
 static uint32_t string_count, code_count, place_count, value_count;
 
 typedef struct {
@@ -46,32 +46,16 @@ static uintptr_t last_address, last_value_address;
 
 /* --- bytes ---------------------------------------------------------------------------------------------- */
 
-static unsigned char *room(enum block_column column, size_t size)
+void block_has_no_room(void)
 {
-    if (columns[column].size + size > COLUMN_BYTES)
-        control_fatal("The replay cannot be observed: one step of the program has more than %zu MiB of observations.",
-                      COLUMN_BYTES >> 20);
-    return columns[column].bytes + columns[column].size;
-}
-
-void block_put(enum block_column column, uint64_t number)
-{
-    unsigned char *at = room(column, 10), *begin = at;
-    for (; number >= 128; number >>= 7)
-        *at++ = (unsigned char)(number | 128);
-    *at++ = (unsigned char)number;
-    columns[column].size += (size_t)(at - begin);
-}
-
-void block_put_signed(enum block_column column, int64_t number)
-{
-    block_put(column, (uint64_t)number << 1 ^ (uint64_t)(number >> 63));
+    control_fatal("The replay cannot be observed: one step of the program has more than %zu MiB of observations.",
+                  BLOCK_COLUMN_BYTES >> 20);
 }
 
 static void put_bytes(enum block_column column, const void *bytes, size_t size)
 {
-    memcpy(room(column, size), bytes, size);
-    columns[column].size += size;
+    memcpy(block_room(column, size), bytes, size);
+    block_columns[column].size += size;
 }
 
 /* --- a block as a whole ------------------------------------------------------------------------------------- */
@@ -82,13 +66,14 @@ void block_begin(int fd, uint32_t what)
         close(out);
     out = fd;
     observed = what;
-    if (columns[0].bytes)
+    if (block_columns[0].bytes)
         return;
     for (int i = 0; i < BLOCK_COLUMNS; i++)
-        columns[i].bytes = arena_take(COLUMN_BYTES);
+        block_columns[i].bytes = arena_take(BLOCK_COLUMN_BYTES);
     string_entries = arena_take(TABLE_ENTRIES * sizeof *string_entries);
     value_entries = arena_take(TABLE_ENTRIES * sizeof *value_entries);
     successors = arena_take(TABLE_ENTRIES * sizeof *successors);
+    keys = arena_take(TABLE_ENTRIES * sizeof *keys);
 }
 
 void block_open(uint64_t tick, uint64_t inputs)
@@ -96,13 +81,13 @@ void block_open(uint64_t tick, uint64_t inputs)
     first_inputs = last_inputs = inputs;
     block_serial++;
     first_tick = tick;
-    last_row_tick = tick - 1;
+    block_row_tick = tick - 1;
     ticks = 0;
     for (int i = 0; i < BLOCK_COLUMNS; i++)
-        columns[i].size = 0;
+        block_columns[i].size = 0;
     map_clear(&strings);
     map_clear(&values);
-    map_clear(&keys);
+    key_count = 0;
     memset(last_ints, 0, sizeof last_ints);
     string_count = code_count = place_count = value_count = last_place = 0;
     last_address = last_value_address = 0;
@@ -116,7 +101,7 @@ bool block_is_full(void)
         return false;
     size_t size = 0;
     for (int i = 0; i < BLOCK_COLUMNS; i++)
-        size += columns[i].size;
+        size += block_columns[i].size;
     return size >= BLOCK_BYTES;
 }
 
@@ -139,16 +124,21 @@ static void sort(uint32_t *numbers, size_t n)
     arena_return(spare, (n + 1) * sizeof *spare); /* four passes: the result is where it began */
 }
 
+/* Each of the keys once, in order. */
+static void sort_keys(void)
+{
+    size_t n = 0;
+    sort(keys, key_count);
+    for (size_t i = 0; i < key_count; i++)
+        if (!n || keys[i] != keys[n - 1])
+            keys[n++] = keys[i];
+    key_count = n;
+}
+
 static void put_keys(void)
 {
-    uint32_t *sorted = (uint32_t *)(void *)room(COLUMN_KEYS, keys.used * sizeof *sorted);
-    size_t n = 0;
-    for (size_t i = 0; keys.cells && i <= keys.mask; i++) {
-        if (keys.cells[2 * i])
-            sorted[n++] = (uint32_t)keys.cells[2 * i];
-    }
-    sort(sorted, n);
-    columns[COLUMN_KEYS].size = n * sizeof *sorted;
+    sort_keys();
+    put_bytes(COLUMN_KEYS, keys, key_count * sizeof *keys);
 }
 
 /* Nobody reads any more: the process is of no use. */
@@ -192,9 +182,9 @@ void block_send(void)
     at = add_varint(add_varint(add_varint(add_varint(at + 5, first_tick), ticks), observed), first_inputs);
     size_t size = 0;
     for (int i = 0; i < BLOCK_COLUMNS; i++) {
-        at = add_varint(at, columns[i].size);
-        parts[1 + i] = (struct iovec){columns[i].bytes, columns[i].size};
-        size += columns[i].size;
+        at = add_varint(at, block_columns[i].size);
+        parts[1 + i] = (struct iovec){block_columns[i].bytes, block_columns[i].size};
+        size += block_columns[i].size;
     }
     parts[0] = (struct iovec){head, (size_t)(at - head)};
     uint32_t whole = (uint32_t)(size + parts[0].iov_len - 4);
@@ -204,17 +194,13 @@ void block_send(void)
 
 /* --- rows and lines ----------------------------------------------------------------------------------------- */
 
-void block_row(enum block_op op, uint64_t tick)
-{
-    *room(COLUMN_OPS, 1) = (unsigned char)op;
-    columns[COLUMN_OPS].size++;
-    block_put(COLUMN_WHEN, tick - last_row_tick);
-    last_row_tick = tick;
-}
-
 static void key_put(uint32_t key)
 {
-    map_put(&keys, (uint64_t)1 << 32 | key, 1);
+    if (key_count == TABLE_ENTRIES)
+        sort_keys();
+    if (key_count == TABLE_ENTRIES)
+        control_fatal("The replay cannot be observed: too many keys in one block.");
+    keys[key_count++] = key;
 }
 
 static uint32_t new_place(code_facts *facts, int line)
@@ -275,14 +261,14 @@ uint32_t block_string(const char *bytes, size_t size)
     uint64_t hash = hash_of(bytes, size), found;
     while ((found = map_get(&strings, hash)) != 0) {
         string_entry *e = &string_entries[found - 1];
-        if (e->size == size && memcmp(columns[COLUMN_STRINGS].bytes + e->at, bytes, size) == 0)
+        if (e->size == size && memcmp(block_columns[COLUMN_STRINGS].bytes + e->at, bytes, size) == 0)
             return (uint32_t)found - 1;
         hash = hash + 1 ? hash + 1 : 1;
     }
     if (string_count == TABLE_ENTRIES)
         control_fatal("The replay cannot be observed: too many texts in one block.");
     block_put(COLUMN_STRINGS, size);
-    string_entries[string_count] = (string_entry){(uint32_t)columns[COLUMN_STRINGS].size, (uint32_t)size};
+    string_entries[string_count] = (string_entry){(uint32_t)block_columns[COLUMN_STRINGS].size, (uint32_t)size};
     put_bytes(COLUMN_STRINGS, bytes, size);
     map_put(&strings, hash, ++string_count);
     return string_count - 1;
@@ -337,31 +323,44 @@ void block_old_frame(uint64_t id, uintptr_t address, code_facts *facts, uint64_t
 
 /* --- values --------------------------------------------------------------------------------------------------- */
 
-void block_rendered(PyObject *value, PyTypeObject *type, const rendering *text)
+static void put_entry(const value_entry *e)
 {
-    rendering name = {.size = 0};
-    value_entry e = {0};
-    render_type_name(type, &name);
-    e.type = block_string(name.bytes, name.size);
-    e.text = block_string(text->bytes, text->size);
-    e.flags = (text->cut ? VALUE_CUT : 0) | (value_is_mutable(value) ? VALUE_MUTABLE : 0);
-    e.address = value_is_atom(value) && !text->cut ? 0 : (uintptr_t)value;
-    uint64_t hash = mix_word(mix_word(e.address ^ (uint64_t)e.text << 40) + e.type * 8 + e.flags), found;
+    uint64_t hash = mix_word(mix_word(e->address ^ (uint64_t)e->text << 40) + e->type * 8 + e->flags), found;
     hash = hash ? hash : 1;
-    while ((found = map_get(&values, hash)) != 0 && memcmp(&value_entries[found - 1], &e, sizeof e) != 0)
+    while ((found = map_get(&values, hash)) != 0 && memcmp(&value_entries[found - 1], e, sizeof *e) != 0)
         hash = hash + 1 ? hash + 1 : 1;
     if (!found) {
         if (value_count == TABLE_ENTRIES)
             control_fatal("The replay cannot be observed: too many values in one block.");
-        value_entries[value_count] = e;
-        block_put(COLUMN_TABLE, e.type);
-        block_put_signed(COLUMN_TABLE, (intptr_t)(e.address >> 3) - (intptr_t)last_value_address);
-        block_put(COLUMN_TABLE, e.text);
-        block_put(COLUMN_TABLE, e.flags);
-        last_value_address = e.address >> 3;
+        value_entries[value_count] = *e;
+        block_put(COLUMN_TABLE, e->type);
+        block_put_signed(COLUMN_TABLE, (intptr_t)(e->address >> 3) - (intptr_t)last_value_address);
+        block_put(COLUMN_TABLE, e->text);
+        block_put(COLUMN_TABLE, e->flags);
+        last_value_address = e->address >> 3;
         map_put(&values, hash, found = ++value_count);
     }
     block_put(COLUMN_VALUES, VALUE_TABLE + found - 1);
+}
+
+void block_rendered(PyObject *value, const rendering *text)
+{
+    value_entry e = {.type = block_type_of(Py_TYPE(value))->name, .text = block_string(text->bytes, text->size)};
+    e.flags = (text->cut ? VALUE_CUT : 0) | (value_is_mutable(value) ? VALUE_MUTABLE : 0);
+    e.address = value_is_atom(value) && !text->cut ? 0 : (uintptr_t)value;
+    put_entry(&e);
+}
+
+static void put_other(PyObject *value)
+{
+    const block_type *type = block_type_of(Py_TYPE(value));
+    rendering text;
+    if (type->is_opaque) {
+        put_entry(&(value_entry){(uintptr_t)value, type->name, type->shown, type->is_cut ? VALUE_CUT : 0, 0});
+        return;
+    }
+    render_value(value, &text);
+    block_rendered(value, &text);
 }
 
 void block_value(PyObject *value, uint32_t place)
@@ -381,9 +380,7 @@ void block_value(PyObject *value, uint32_t place)
     } else if (value == Py_None || PyBool_Check(value)) {
         block_put(COLUMN_VALUES, value == Py_None ? VALUE_NONE : value == Py_True ? VALUE_TRUE : VALUE_FALSE);
     } else {
-        rendering text;
-        render_value(value, &text);
-        block_rendered(value, Py_TYPE(value), &text);
+        put_other(value);
     }
 }
 
@@ -412,8 +409,22 @@ void block_key_bytes(enum fact_kind kind, const char *bytes, size_t size)
     key_put(key_end(bytes ? key_add_text(hash, bytes, size) : hash));
 }
 
-void block_key_address(enum fact_kind kind, uintptr_t address, PyObject *name)
+/* Most stores are to what was stored to a moment ago. */
+#define RECENT_KEYS 1024
+
+void block_key_address(enum fact_kind kind, uintptr_t address, PyObject *name, uint32_t text)
 {
+    static struct {
+        uintptr_t address;
+        uint32_t kind, text, block;
+    } recent[RECENT_KEYS], *known;
+    known = &recent[mix_word(address ^ (uint64_t)text << 40 ^ (uint64_t)kind << 32) % RECENT_KEYS];
+    if (known->block == block_serial && known->address == address && known->kind == kind && known->text == text)
+        return;
+    known->block = block_serial;
+    known->address = address;
+    known->kind = kind;
+    known->text = text;
     key_hash hash = key_add_number(key_begin(kind), address);
     if (name)
         hash = add_str(hash, name);

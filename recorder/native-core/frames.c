@@ -62,6 +62,11 @@ const frame *frames_current(void)
 #endif
 }
 
+const frame *frames_traced(const PyFrameObject *object)
+{
+    return object->f_frame;
+}
+
 const frame *frames_shown_top(PyThreadState *thread)
 {
     return first_shown(frames_top(thread));

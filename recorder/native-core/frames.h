@@ -18,6 +18,9 @@ typedef struct _PyInterpreterFrame frame;
 /* The innermost frame, or NULL when no Python code runs. */
 const frame *frames_current(void);
 
+/* The same, inside a trace function: what it is told of. */
+const frame *frames_traced(const PyFrameObject *object);
+
 /* The same of another thread, which stands. */
 const frame *frames_shown_top(PyThreadState *thread);
 

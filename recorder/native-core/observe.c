@@ -25,12 +25,11 @@ static void next_block(void)
     observed_stacks();
 }
 
-void observe_line(PyCodeObject *code, int line)
+void observe_line(const frame *at, int line)
 {
-    observed_frame *f = observed_settle(frames_current());
+    observed_frame *f = observed_settle(at);
     if (!f)
         control_fatal("The replay cannot be observed: a line ran outside every frame.");
-    (void)code;
     observed_flush(f);
     if (f->is_new && !f->id)
         f->id = ticks_now;
@@ -56,7 +55,7 @@ void observe_raise(const frame *f, PyObject *exception)
     observed_settle(f);
     block_row(ROW_RAISE, observed_tick);
     render_value(exception, &text);
-    block_rendered(exception, Py_TYPE(exception), &text);
+    block_rendered(exception, &text);
     render_type_name(Py_TYPE(exception), &name);
     block_key_bytes(FACT_RAISE, name.bytes, name.size);
     block_key_bytes(FACT_RAISE, NULL, 0);
@@ -156,9 +155,8 @@ int observe_prepare(void)
 
 #else
 
-void observe_return(PyObject *value)
+void observe_return(const frame *f, PyObject *value)
 {
-    const frame *f = frames_current();
     observed_frame *record = observed_settle(f);
     const code_site *site = record ? code_site_at(record->facts, frame_unit(f)) : NULL;
     if (record)
@@ -172,9 +170,8 @@ void observe_opcodes_of(PyFrameObject *object)
         frames_trace_opcodes(object);
 }
 
-void observe_opcode(void)
+void observe_opcode(const frame *f)
 {
-    const frame *f = frames_current();
     uint32_t unit = frame_unit(f);
     if (!bytecode_stores(frames_code(f), unit))
         return;

@@ -29,7 +29,7 @@ void observe_last(void);
 void observe_forget(void);
 
 /* From the tick handler: a line event, which is tick ticks_now; a frame that begins; an exception newly raised. */
-void observe_line(PyCodeObject *code, int line);
+void observe_line(const frame *f, int line);
 void observe_start(const frame *f);
 void observe_raise(const frame *f, PyObject *exception);
 
@@ -39,12 +39,12 @@ int observe_prepare(void);
 /* An exception, newly raised or not, leaves the instruction at which the frame stands. */
 void observe_passing(const frame *f);
 
-/* 3.11, from the trace function: the innermost frame returns or yields this. */
-void observe_return(PyObject *value);
+/* 3.11, from the trace function: the innermost frame, `f`, returns or yields this. */
+void observe_return(const frame *f, PyObject *value);
 
 /* 3.11: the innermost frame has "opcode" events from now on if its code stores what has to be seen; and such an event:
  * an instruction is about to run. */
 void observe_opcodes_of(PyFrameObject *f);
-void observe_opcode(void);
+void observe_opcode(const frame *f);
 
 #endif

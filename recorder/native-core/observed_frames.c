@@ -50,7 +50,9 @@ static observed_frame *make_record(const frame *f)
 {
     code_facts *facts = observed_facts(frames_code(f));
     observed_frame *record = arena_borrow(record_size(facts));
+    Py_ssize_t n;
     record->at = f;
+    record->held = frames_variables(f, false, &n);
     record->facts = facts;
     record->depth = -1;
     record->is_fresh = true;
@@ -258,14 +260,11 @@ static void write_slot(observed_frame *record, enum block_op op, uint32_t slot, 
     facts->keyed_slots |= slot < 64 ? (uint64_t)1 << slot : 0;
 }
 
-/* What the slot holds now; writes it if it has changed, or if `all` are to be written. `certain`: a pointer that is
- * the same says that nothing has changed. */
-static void look_at_slot(observed_frame *record, uint32_t slot, bool certain, bool all)
+/* What the slot holds now; writes it if it has changed, or if `all` are to be written. */
+static void look_at_slot(observed_frame *record, uint32_t slot, bool all)
 {
     seen_slot *seen = &record->slots[slot];
     PyObject *value = frame_slot(record->at, record->facts, slot);
-    if (value == seen->object && certain && !all)
-        return;
     bool changeable = false, is_same = value == seen->object;
     uint64_t fingerprint = value ? value_fingerprint(value, &changeable) : 0;
     bool is_changed = !is_same || fingerprint != seen->fingerprint;
@@ -289,8 +288,12 @@ void observed_flush(observed_frame *record)
     uint64_t uncertain = facts->cells | facts->anywhere | record->changeable;
     if (record->line >= facts->least_line && record->line <= facts->most_line)
         uncertain |= facts->line_stores[record->line - facts->least_line];
-    for (uint32_t slot = 0; slot < facts->slots; slot++)
-        look_at_slot(record, slot, slot < 64 && !(uncertain >> slot & 1), all);
+    for (uint32_t slot = 0; slot < facts->slots; slot++) {
+        /* What can only change with the pointer has not changed; most slots are such most of the time. */
+        bool is_certain = slot < 64 && !(uncertain >> slot & 1);
+        if (all || !is_certain || record->held[slot] != record->slots[slot].object)
+            look_at_slot(record, slot, all);
+    }
     record->keyed = block_serial;
     record->is_fresh = false;
 }

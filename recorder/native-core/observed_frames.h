@@ -12,6 +12,7 @@ typedef struct {
 
 typedef struct observed_frame {
     const frame *at;
+    PyObject *const *held; /* the frame's own slots; cells are looked into by frame_slot */
     code_facts *facts;
     uint64_t id;          /* tick of its first line, 0: not known (yet) */
     uint64_t last;        /* tick of its last line, 0: not known (yet) */

@@ -43,7 +43,7 @@ void observed_lost(uintptr_t address)
 {
     block_row(ROW_FREED, observed_tick);
     block_address(address);
-    block_key_address(FACT_FREED, address, NULL);
+    block_key_address(FACT_FREED, address, NULL, 0);
     map_drop(&looked_for, address);
 }
 

@@ -1,6 +1,7 @@
 #define Py_BUILD_CORE 1
 #include "observed_stores.h"
 
+#include "block_types.h"
 #include "observed_frees.h"
 
 #include <internal/pycore_dict.h>
@@ -80,16 +81,13 @@ static bool is_latest(const frame *f)
 
 static void write_attribute(PyObject *object, PyObject *name, PyObject *value)
 {
-    rendering type = {.size = 0};
-    uint32_t text = block_str(name);
-    render_type_name(Py_TYPE(object), &type);
-    uint32_t type_text = block_string(type.bytes, type.size);
+    uint32_t text = block_str(name), type_text = block_type_of(Py_TYPE(object))->name;
     block_row(ROW_ATTR, observed_tick);
     block_address((uintptr_t)object);
     block_put(COLUMN_STORES, text);
     block_put(COLUMN_STORES, type_text);
     block_value(value, INT_PLACE_OF_ROW(ROW_ATTR));
-    block_key_address(FACT_ATTR, (uintptr_t)object, name);
+    block_key_address(FACT_ATTR, (uintptr_t)object, name, text);
 }
 
 static void write_item(PyObject *object, PyObject *key, PyObject *value)
@@ -98,7 +96,7 @@ static void write_item(PyObject *object, PyObject *key, PyObject *value)
     block_address((uintptr_t)object);
     block_value(key, INT_PLACE_OF_ROW(ROW_KINDS));
     block_value(value, INT_PLACE_OF_ROW(ROW_ITEM));
-    block_key_address(FACT_ITEM, (uintptr_t)object, NULL);
+    block_key_address(FACT_ITEM, (uintptr_t)object, NULL, 0);
 }
 
 static void write_name(PyObject *namespace, PyObject *name, PyObject *value)
@@ -108,7 +106,7 @@ static void write_name(PyObject *namespace, PyObject *name, PyObject *value)
     block_address((uintptr_t)namespace);
     block_put(COLUMN_STORES, text);
     block_value(value, INT_PLACE_OF_ROW(ROW_NAME));
-    block_key_address(FACT_NAME, (uintptr_t)namespace, name);
+    block_key_address(FACT_NAME, (uintptr_t)namespace, name, text);
 }
 
 static void store_attribute(const frame *f, const code_facts *facts, const code_site *site)

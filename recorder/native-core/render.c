@@ -40,6 +40,26 @@ void render_type_name(PyTypeObject *type, rendering *out)
         rendered_plain_str(out, name);
 }
 
+void render_opaque(PyTypeObject *type, rendering *out)
+{
+    rendered_raw(out, "<", 1);
+    render_type_name(type, out);
+    rendered_raw(out, ">", 1);
+}
+
+bool type_is_opaque(PyTypeObject *type)
+{
+    static PyTypeObject *const shown[] = {
+        &PyBool_Type, &PyLong_Type, &PyUnicode_Type, &PyFloat_Type, &PyComplex_Type, &PyBytes_Type, &PyByteArray_Type,
+        &PyList_Type, &PyDict_Type, &PyTuple_Type, &PySet_Type, &PyFrozenSet_Type, &PyFunction_Type,
+    };
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        if (type == shown[i])
+            return false;
+    return !PyType_FastSubclass(type, Py_TPFLAGS_TYPE_SUBCLASS) && !PyType_FastSubclass(type, Py_TPFLAGS_BASE_EXC_SUBCLASS) &&
+           type != Py_TYPE(Py_None) && type != Py_TYPE(Py_Ellipsis) && type != Py_TYPE(Py_NotImplemented);
+}
+
 /* --- a walk over what is shown of a container ------------------------------------------------------------- */
 
 /* The items that are shown of a container, in its own order. */
@@ -165,9 +185,7 @@ static void render_other(PyObject *value, rendering *out, int depth)
     } else if (PyExceptionInstance_Check(value) && depth > 0) {
         render_exception(value, out, depth);
     } else {
-        rendered_raw(out, "<", 1);
-        render_type_name(Py_TYPE(value), out);
-        rendered_raw(out, ">", 1);
+        render_opaque(Py_TYPE(value), out);
     }
 }
 
@@ -240,6 +258,15 @@ static uint64_t of_long(PyObject *number)
     return of_bytes(out.bytes, out.size, 5);
 }
 
+static uint64_t of_nested(PyObject *value, bool *changeable, int depth);
+
+/* A key of a dict, which has been hashed. */
+static uint64_t of_key(PyObject *key, bool *changeable, int depth)
+{
+    bool is_short_str = PyUnicode_CheckExact(key) && PyUnicode_GET_LENGTH(key) <= RENDERED_BYTES;
+    return is_short_str ? (uint64_t)known_hash(key) : of_nested(key, changeable, depth);
+}
+
 static uint64_t of_nested(PyObject *value, bool *changeable, int depth)
 {
     int64_t small;
@@ -267,7 +294,7 @@ static uint64_t of_nested(PyObject *value, bool *changeable, int depth)
         uint64_t hash = (uint64_t)(uintptr_t)Py_TYPE(value) ^ (uint64_t)(size > RENDERED_ITEMS ? -1 : size);
         *changeable |= !PyTuple_CheckExact(value) && !PyFrozenSet_CheckExact(value);
         while (depth > 0 && walk_next(&walk, &item, &held)) {
-            hash = mix_word(hash * 31 ^ of_nested(item, changeable, depth - 1));
+            hash = mix_word(hash * 31 ^ (held ? of_key : of_nested)(item, changeable, depth - 1));
             if (held)
                 hash = mix_word(hash * 37 ^ of_nested(held, changeable, depth - 1));
         }

@@ -29,6 +29,10 @@ void render_value(PyObject *value, rendering *out);
 /* "module.Qualified" of a type, the bare name of a builtin. */
 void render_type_name(PyTypeObject *type, rendering *out);
 
+/* Whether objects of the type are shown as "<module.Type>" and no more; and that. */
+bool type_is_opaque(PyTypeObject *type);
+void render_opaque(PyTypeObject *type, rendering *out);
+
 /* UTF-8 of a str, lone surrogates too; cut at `size` bytes at the border of a character. Bytes written. */
 size_t render_text(PyObject *text, char *out, size_t size, bool *cut);
 

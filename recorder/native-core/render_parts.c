@@ -47,6 +47,12 @@ size_t render_text(PyObject *text, char *out, size_t size, bool *cut)
 {
     size_t used = 0;
     Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    if (PyUnicode_IS_ASCII(text)) {
+        used = (size_t)length > size ? size : (size_t)length;
+        memcpy(out, PyUnicode_DATA(text), used);
+        *cut |= (size_t)length > size;
+        return used;
+    }
     for (Py_ssize_t i = 0; i < length; i++) {
         char bytes[4];
         size_t n = encode_character(PyUnicode_READ_CHAR(text, i), bytes);
@@ -90,12 +96,34 @@ static bool needs_escape(Py_UCS4 c, char quote)
     return c == (Py_UCS4)quote || c == '\\' || (c < 0x80 ? c < ' ' || c == 0x7F : !Py_UNICODE_ISPRINTABLE(c));
 }
 
+/* Whether a byte stands for itself, whatever the quotes are. */
+static inline bool is_plain(unsigned char c)
+{
+    return c >= ' ' && c < 0x7F && c != '\'' && c != '"' && c != '\\';
+}
+
+/* The most frequent kind of text: true if it was of it, and is written. */
+static bool add_plain_str(rendering *out, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!is_plain((unsigned char)text[i]))
+            return false;
+    rendered_raw(out, "'", 1);
+    rendered_raw(out, text, size);
+    rendered_raw(out, "'", 1);
+    return true;
+}
+
 /* As repr() of its first 120 characters. */
 void rendered_str(rendering *out, PyObject *text)
 {
     Py_ssize_t length = PyUnicode_GET_LENGTH(text);
     bool is_cut = length > RENDERED_BYTES, has_single = false, has_double = false;
     length = is_cut ? RENDERED_BYTES : length;
+    if (PyUnicode_IS_ASCII(text) && add_plain_str(out, PyUnicode_DATA(text), (size_t)length)) {
+        out->cut |= is_cut;
+        return;
+    }
     for (Py_ssize_t i = 0; i < length; i++) {
         Py_UCS4 c = PyUnicode_READ_CHAR(text, i);
         has_single |= c == '\'';

@@ -103,11 +103,11 @@ static void __attribute__((noinline)) look_closer(PyCodeObject *code, int line)
         control_tick();
 }
 
-/* One more line event has a reader. */
-static inline void tell_tick(PyCodeObject *code, int line)
+/* One more line event, in the innermost frame, has a reader. `f`: NULL if the frame is not known yet. */
+static inline void tell_tick(const frame *f, PyCodeObject *code, int line)
 {
     if (observing)
-        observe_line(code, line);
+        observe_line(f ? f : frames_current(), line);
     if (ticks_now >= wake_at)
         look_closer(code, line);
 }
@@ -138,7 +138,7 @@ static PyObject *on_line(PyObject *Py_UNUSED(self), PyObject *const *args, size_
                          PyObject *Py_UNUSED(names))
 {
     if (!ticks_hidden && tick_has_reader())
-        tell_tick((PyCodeObject *)args[0], (int)PyUnstable_Long_CompactValue((PyLongObject *)args[1]));
+        tell_tick(NULL, (PyCodeObject *)args[0], (int)PyUnstable_Long_CompactValue((PyLongObject *)args[1]));
     Py_RETURN_NONE;
 }
 
@@ -260,7 +260,8 @@ int ticks_tool(void)
 
 static void __attribute__((noinline)) tell_line(PyFrameObject *frame_object)
 {
-    tell_tick(frames_code(frames_current()), PyFrame_GetLineNumber(frame_object));
+    const frame *f = frames_traced(frame_object);
+    tell_tick(f, frames_code(f), PyFrame_GetLineNumber(frame_object));
     if (observing)
         observe_opcodes_of(frame_object);
 }
@@ -274,7 +275,7 @@ static int on_event(PyObject *object, PyFrameObject *frame_object, int what, PyO
             return -1;
     } else if (what == PyTrace_OPCODE) {
         if (observing && !ticks_hidden)
-            observe_opcode();
+            observe_opcode(frames_traced(frame_object));
         if (count_opcode() < 0)
             return -1;
         if (recursion_limit_at_opcode())
@@ -282,14 +283,14 @@ static int on_event(PyObject *object, PyFrameObject *frame_object, int what, PyO
     } else if (what == PyTrace_CALL) {
         recursion_limit_at_call(frame_object);
         if ((search_starts || observing) && !ticks_hidden) {
-            const frame *f = frames_current();
+            const frame *f = frames_traced(frame_object);
             if (frames_starting(f))
                 frame_starts(f);
         }
     } else if (what == PyTrace_RETURN) {
         recursion_limit_at_return();
         if (observing && arg && !ticks_hidden)
-            observe_return(arg);
+            observe_return(frames_traced(frame_object), arg);
     } else if (what == PyTrace_EXCEPTION) {
         exception_event(PyTuple_GET_ITEM(arg, 1), PyTuple_GET_ITEM(arg, 2));
     }

@@ -64,7 +64,8 @@ class Observer:
                 raise ReplayError("a replay process sent observations that make no sense")
             if len(self._partial) - at - 4 < size:
                 break
-            self.blocks.append(bytes(self._partial[at + 4 : at + 4 + size]))
+            with memoryview(self._partial) as view:
+                self.blocks.append(bytes(view[at + 4 : at + 4 + size]))
             at += 4 + size
         del self._partial[:at]
 
