@@ -82,6 +82,7 @@ class Measured:
         self._folder = folder
         self._rounds = rounds
         self._printed: dict[str, str] = {}
+        self.remarks: list[str] = []
         self.slowest = 0.0
         """The worst slow-down so far."""
 
@@ -126,7 +127,11 @@ class Measured:
         again = self._recorder.replayed(self.session(program)) if self._recorded(program) else None
         if again is None:
             return NONE
-        return "yes" if _last(again) == _last(self._printed[program]) else f"no: {_last(again)[:40] or 'nothing'}"
+        before, now = _last(self._printed[program])[:50], _last(again)[:50] or "nothing"
+        if now == before:
+            return "yes"
+        self.remarks.append(f"{program} again: printed {now}, and when it was recorded {before}")
+        return "no"
 
     def _recorded(self, program: str) -> bool:
         return program in self._printed
@@ -148,6 +153,7 @@ def row_of(recorder: Recorder, homes: Path, plain: dict[str, float], rounds: int
         for program in ("readings", "racing_threads"):
             row.measure(f"replaying {program}", partial(measured.same, program))
         row.measure(f"recording ledger {LONG}", partial(measured.long_ledger, plain["long"]))
+        row.notes += measured.remarks
     return row
 
 

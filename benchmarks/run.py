@@ -25,6 +25,8 @@ PROGRAMS = HERE / "programs"
 PYTHON = sys.executable
 SCOPE = str(Path(sys.executable).parent / "scope")
 VERIFY_GOAL = 6.0 if sys.version_info < (3, 12) else 4.0
+INDEX_GOAL = 1000 / (1.5 if sys.version_info < (3, 12) else 3)
+"""Nanoseconds of a processor that indexing a tick may take: 1.5 and 3 million ticks a second."""
 INPUTS = {"small_files": 1.5, "socket_pairs": 1.5, "sql_statements": 1.5}
 """Programs that do little but cross the boundary, and how often their plain time recording them may take."""
 THREADS = {
@@ -130,6 +132,31 @@ class Bench:
         name = "reverse-step" if backwards else "step"
         return Row(f"one {name} in ten million ticks, median", statistics.median(taken) * 1000, 50, "ms")
 
+    def goto(self) -> Row:
+        """Going to moments in a trace of ten million ticks that has been run once."""
+        from retroscope.replay.timeline import Tick, Timeline
+
+        self.record(PROGRAMS / "ten_million_ticks.py")
+        taken: list[float] = []
+        with Timeline.open(self.trace) as timeline:
+            last = timeline.goto_end().tick
+            for part in range(1, 100, 5):
+                tick = Tick(last * (part * 37 % 100) // 100)
+                began = time.perf_counter()
+                timeline.goto(tick)
+                taken.append(time.perf_counter() - began)
+        return Row("goto in ten million ticks, 95th percentile", sorted(taken)[-2] * 1000, 150, "ms")
+
+    def index(self) -> Row:
+        """Time of all processors together that building an index takes."""
+        from retroscope.replay.index_building import IndexBuilder
+        from retroscope.replay.recording import Recording
+
+        self.record(PROGRAMS / "ten_million_ticks.py")
+        built = [IndexBuilder(Recording(str(self.trace))).build(rebuild=True) for _ in range(self.rounds)]
+        seconds = min(each.seconds for each in built) * len(os.sched_getaffinity(0))
+        return Row("indexing a tick, time of a processor", seconds / built[0].ticks * 1e9, INDEX_GOAL, "ns")
+
 
 def measurements(bench: Bench) -> Iterator[tuple[str, Callable[[], Row]]]:
     """Every line of the table by name, not measured yet."""
@@ -145,6 +172,8 @@ def measurements(bench: Bench) -> Iterator[tuple[str, Callable[[], Row]]]:
     yield "size", bench.size
     yield "step", lambda: bench.steps(backwards=False)
     yield "reverse-step", lambda: bench.steps(backwards=True)
+    yield "goto", bench.goto
+    yield "index", bench.index
 
 
 def main() -> int:

@@ -267,10 +267,41 @@ static uint64_t of_key(PyObject *key, bool *changeable, int depth)
     return is_short_str ? (uint64_t)known_hash(key) : of_nested(key, changeable, depth);
 }
 
+/* The first items of a list or tuple: most of what is compared at every line. */
+static uint64_t of_sequence(PyObject *const *items, Py_ssize_t size, uint64_t hash, bool *changeable, int depth)
+{
+    Py_ssize_t shown = size > RENDERED_ITEMS ? RENDERED_ITEMS : size;
+    for (Py_ssize_t i = 0; i < shown && items[i]; i++) {
+        int64_t small;
+        uint64_t item = is_small_int(items[i], &small) ? (uint64_t)small ^ 0x1234567 : of_nested(items[i], changeable, depth);
+        hash = ((hash << 23 | hash >> 41) ^ item) * 0x9E3779B97F4A7C15u;
+    }
+    return mix_word(hash);
+}
+
+static uint64_t of_container(PyObject *value, bool *changeable, int depth)
+{
+    item_walk walk = {value, 0, 0};
+    PyObject *item, *held;
+    Py_ssize_t size = container_size(value);
+    uint64_t hash = (uint64_t)(uintptr_t)Py_TYPE(value) ^ (uint64_t)(size > RENDERED_ITEMS ? -1 : size);
+    *changeable |= !PyTuple_CheckExact(value) && !PyFrozenSet_CheckExact(value);
+    if (depth == 0)
+        return hash ^ (size > 0);
+    if (PyList_CheckExact(value) || PyTuple_CheckExact(value))
+        return of_sequence(PySequence_Fast_ITEMS(value), size, hash, changeable, depth - 1);
+    while (walk_next(&walk, &item, &held)) {
+        hash = mix_word(hash * 31 ^ (held ? of_key : of_nested)(item, changeable, depth - 1));
+        if (held)
+            hash = mix_word(hash * 37 ^ of_nested(held, changeable, depth - 1));
+    }
+    return hash;
+}
+
 static uint64_t of_nested(PyObject *value, bool *changeable, int depth)
 {
     int64_t small;
-    if (value_is_small_int(value, &small))
+    if (is_small_int(value, &small))
         return mix_word((uint64_t)small ^ 0x1234567);
     if (PyFloat_CheckExact(value))
         return of_bytes(&((PyFloatObject *)value)->ob_fval, sizeof(double), 2);
@@ -287,19 +318,8 @@ static uint64_t of_nested(PyObject *value, bool *changeable, int depth)
     }
     if (PyComplex_CheckExact(value))
         return of_bytes(&((PyComplexObject *)value)->cval, sizeof(Py_complex), 9);
-    if (is_container(value)) {
-        item_walk walk = {value, 0, 0};
-        PyObject *item, *held;
-        Py_ssize_t size = container_size(value);
-        uint64_t hash = (uint64_t)(uintptr_t)Py_TYPE(value) ^ (uint64_t)(size > RENDERED_ITEMS ? -1 : size);
-        *changeable |= !PyTuple_CheckExact(value) && !PyFrozenSet_CheckExact(value);
-        while (depth > 0 && walk_next(&walk, &item, &held)) {
-            hash = mix_word(hash * 31 ^ (held ? of_key : of_nested)(item, changeable, depth - 1));
-            if (held)
-                hash = mix_word(hash * 37 ^ of_nested(held, changeable, depth - 1));
-        }
-        return depth > 0 ? hash : hash ^ (size > 0);
-    }
+    if (is_container(value))
+        return of_container(value, changeable, depth);
     if (PyExceptionInstance_Check(value) && depth > 0) {
         PyObject *args = ((PyBaseExceptionObject *)value)->args;
         return (uintptr_t)Py_TYPE(value) ^ (args ? of_nested(args, changeable, depth) : 0);

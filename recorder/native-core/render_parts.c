@@ -1,7 +1,6 @@
 #define Py_BUILD_CORE 1
 #include "render_parts.h"
 
-#include <internal/pycore_long.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,43 +162,9 @@ void rendered_bytes(rendering *out, const char *bytes, Py_ssize_t size)
 
 /* --- numbers -------------------------------------------------------------------------------------------- */
 
-static Py_ssize_t digit_count(PyObject *number)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    return _PyLong_DigitCount((PyLongObject *)number);
-#else
-    Py_ssize_t size = Py_SIZE(number);
-    return size < 0 ? -size : size;
-#endif
-}
-
-static bool is_negative(PyObject *number)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    return _PyLong_IsNegative((PyLongObject *)number);
-#else
-    return Py_SIZE(number) < 0;
-#endif
-}
-
-static const digit *digits_of(PyObject *number)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    return ((PyLongObject *)number)->long_value.ob_digit;
-#else
-    return ((PyLongObject *)number)->ob_digit;
-#endif
-}
-
 bool value_is_small_int(PyObject *value, int64_t *number)
 {
-    if (!PyLong_CheckExact(value) || digit_count(value) > 2)
-        return false;
-    const digit *digits = digits_of(value);
-    Py_ssize_t n = digit_count(value);
-    int64_t size = n == 0 ? 0 : n == 1 ? (int64_t)digits[0] : (int64_t)digits[0] | (int64_t)digits[1] << PyLong_SHIFT;
-    *number = is_negative(value) ? -size : size;
-    return true;
+    return is_small_int(value, number);
 }
 
 /* In decimal up to 120 bits, in hexadecimal above. */
