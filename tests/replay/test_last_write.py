@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from retroscope.replay.index_building import IndexBuilder
+from retroscope.replay.recording import Recording
 from retroscope.replay.timeline import Breakpoint, ReplayError, Tick, Timeline
 
 from tests.replay import line_events
@@ -394,3 +396,34 @@ def test_a_line_that_waited_is_the_one_that_wrote(tmp_path: Path, hit: int) -> N
         passed = timeline.last_write("turns")
         assert passed.text == f"turns becomes {turns} here, it had no value before, passed by this call"
         assert timeline.stack()[0].line == 14
+
+
+CALLED_BY_THE_LIBRARY = """\
+import contextlib
+def double(value):
+    return value * 2
+with contextlib.ExitStack() as stack:
+    stack.callback(double, 21)
+    done = True
+"""
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_an_argument_that_the_library_passes_comes_from_the_line_that_ran_the_library(
+    tmp_path: Path, indexed: bool
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(CALLED_BY_THE_LIBRARY)
+    trace = tmp_path / "t.db"
+    subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], check=True)
+    if indexed:
+        recording = Recording(str(trace))
+        assert IndexBuilder(recording, workers=1).build().complete
+        recording.close()
+    with Timeline.open(trace) as timeline:
+        assert (timeline.index is not None) == indexed
+        timeline.set_breakpoints([Breakpoint(1, path=str(program), line=3)])
+        timeline.run()
+        moment = timeline.last_write("value")
+        assert moment.text == "value becomes 21 here, it had no value before, passed by this call"
+        assert timeline.stack()[0].line == 4

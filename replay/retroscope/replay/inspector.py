@@ -257,7 +257,8 @@ class Look:
         code = frame.f_code
         file, visible = code.co_filename, self.visible(code)
         if file.startswith("<") and not visible:
-            file += " of " + str(frame.f_globals.get("__name__"))  # many texts of libraries are called <string>
+            module = frame.f_globals.get("__name__")
+            file += " of " + module if type(module) is str else ""  # many texts of libraries are called <string>
         return code.co_qualname, file, frame.f_lineno or code.co_firstlineno, visible
 
     def visible(self, code: Any) -> bool:

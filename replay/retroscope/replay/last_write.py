@@ -117,7 +117,8 @@ class LastWrite:
         after = self._state_at(store.tick + 1)
         if after is None or not after.is_the_same_as(state) or after.is_the_same_as(before):
             return None  # something else has written there since
-        tick = self._seen_tick(store.line_tick) if visible_only and index.all_code else store.line_tick
+        may_be_hidden = index.all_code or store.passed
+        tick = self._seen_tick(store.line_tick) if visible_only and may_be_hidden else store.line_tick
         remark = "; not known is whether C or library code has stored the same value again since"
         if place[0] == "local":
             remark = ", passed by this call" if store.passed else ""
