@@ -15,7 +15,7 @@ from retroscope.replay.moments import ReplayError
 from retroscope.replay.snapshots import default_budget
 from retroscope.replay.timeline import Breakpoint, StopReason, Tick, Timeline
 
-from tests.replay.conftest import PROGRAMS, Recorder
+from tests.replay.conftest import PROGRAMS, SCOPE, Recorder
 
 
 def session_of(pid: int) -> int:
@@ -151,3 +151,39 @@ def test_snapshots_stay_within_their_budget(long_run: Path) -> None:
     finally:
         snapshots._MEASURE_EVERY = before
     assert default_budget() > 1 << 26
+
+
+CHANGING = """\
+data = bytearray(24 << 20)
+for phase in range(130):
+    value = phase % 250 + 1
+    for place in range(0, len(data), 4096):
+        data[place] = value
+        data[place + 1] = value
+"""
+
+
+@pytest.mark.parametrize("budget", [100 << 20, 1 << 40])
+def test_memory_of_snapshots_is_what_the_budget_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int
+) -> None:
+    """Measured as PSS. Every snapshot of this program has 24 MB of its own; with room for all, they take more."""
+    from retroscope.replay import snapshots
+    from retroscope.replay.launch import launcher_of
+    from retroscope.replay.recording import Recording
+
+    monkeypatch.setattr(snapshots, "_MEASURE_EVERY", 0.0)
+    monkeypatch.setattr(snapshots, "_MEASURE_PAUSE", 0)
+    program = tmp_path / "changing.py"
+    program.write_text(CHANGING)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    recording = Recording(str(tmp_path / "t.db"))
+    with Timeline(recording, *launcher_of(recording), budget=budget) as timeline:
+        end = timeline.goto_end().tick
+        timeline.goto(Tick(end // 2))
+        kept = timeline._motion.snapshots
+        taken = sum(process.memory() for process in kept)
+        assert len(kept) > 3
+        assert (taken <= 100 << 20) == (budget == 100 << 20), f"{taken >> 20} MiB in {len(kept)} snapshots"
+        assert timeline.evaluate("len(data)").text == str(24 << 20)
+        assert timeline.evaluate("data[0] in (value, value - 1) and data[-4096] in (value, value - 1)").text == "True"
