@@ -150,6 +150,70 @@ def test_data_breakpoints_on_items_and_attributes(client: Client, changes: Path)
     assert go(client, "continue")["description"].startswith("end")
 
 
+ATTRIBUTES = """\
+class Box:
+    def __init__(self):
+        self.size = 0  # @first
+
+    def grow(self):
+        self.size += 1  # @method
+
+
+class Slim:
+    __slots__ = ("size",)
+
+
+def work(box, slim):
+    begun = True  # @begun
+    slim.size = 5  # @slot
+    box.grow()
+    setattr(alias, "size", 7)  # @setattr
+    vars(box)["size"] = 8  # @dict
+    del slim.size  # @delete
+    begun = False
+    return begun  # @done
+
+
+alias = Box()
+slim = Slim()
+slim.size = 4
+work(alias, slim)
+"""
+
+
+@pytest.mark.parametrize(
+    ("watched", "writers"), [("box", ["method", "setattr", "dict"]), ("slim", ["slot", "delete"])]
+)
+def test_data_breakpoints_on_attributes_of_objects(
+    client: Client, tmp_path: Path, watched: str, writers: list[str]
+) -> None:
+    """By the expression and by the row in the variables, forwards and backwards, whoever writes."""
+    program = tmp_path / "attributes.py"
+    program.write_text(ATTRIBUTES)
+    start(client, "launch", program=str(program), stopAt="entry")
+    breaks(client, program, line_of(program, "begun"))
+    go(client, "continue")
+    by_name = data_breakpoint(client, f"{watched}.size")
+    reference = variables(client, watched)
+    assert "size" in names(client, reference)  # a client asks about what it shows
+    row = data_breakpoint(client, "size", reference)
+    assert row["dataId"] is not None and by_name["accessTypes"] == row["accessTypes"] == ["write"]
+    for info in (by_name, row):
+        (number,) = watch(client, info)
+        breaks(client, program, line_of(program, "done"))
+        seen = []
+        while (stopped := go(client, "continue"))["reason"] == "data breakpoint":
+            assert stopped["hitBreakpointIds"] == [number]
+            seen.append(top(client)[1])
+        assert stopped["reason"] == "breakpoint"
+        assert len(seen) == len(writers), seen
+        back = []
+        breaks(client, program, line_of(program, "begun"))
+        while (stopped := go(client, "reverseContinue"))["reason"] == "data breakpoint":
+            back.append(top(client)[1])
+        assert back == [line_of(program, writer) for writer in reversed(writers)]
+
+
 def names(client: Client, reference: int) -> list[str]:
     return [one["name"] for one in client.request("variables", variablesReference=reference)["variables"]]
 

@@ -134,6 +134,47 @@ describe("the adapter on standard streams", () => {
   });
 });
 
+// The fake adapter has no objects whose attributes could be watched.
+if (ADAPTER.endsWith("real_adapter.py")) {
+  describe("a data breakpoint on an attribute", () => {
+    it("stops behind each write, and before it on the way back", async () => {
+      const program = path.join(PROGRAMS, "attribute.py");
+      const text = ["class Box:", "    size = 0", "box = Box()", "box.size = 1", "alias = box", "alias.size = 2", "end = 1"];
+      fs.writeFileSync(program, `${text.join("\n")}\n`);
+      const client = new DebugClient(ADAPTER_PYTHON, ADAPTER, "retroscope", { env: process.env }, true);
+      client.defaultTimeout = 15000;
+      await client.start();
+      const stop = async (verb) => {
+        const [stopped] = await Promise.all([client.waitForEvent("stopped"), client[`${verb}Request`]({ threadId: 1 })]);
+        const { stackFrames } = (await client.stackTraceRequest({ threadId: 1 })).body;
+        return [stopped.body.reason, stackFrames.length ? stackFrames[0].line : 0];
+      };
+      try {
+        const first = client.waitForEvent("stopped");
+        await Promise.all([client.configurationSequence(), client.launch({ program, stopAt: "entry" }), first]);
+        await client.setBreakpointsRequest({ source: { path: program }, breakpoints: [{ line: 5 }] });
+        await stop("continue");
+        const frameId = (await client.stackTraceRequest({ threadId: 1 })).body.stackFrames[0].id;
+        const scope = (await client.scopesRequest({ frameId })).body.scopes[0].variablesReference;
+        const rows = (await client.variablesRequest({ variablesReference: scope })).body.variables;
+        const { variablesReference } = rows.find((row) => row.name === "box");
+        const inside = (await client.variablesRequest({ variablesReference })).body.variables;
+        assert.deepStrictEqual(inside.map((row) => [row.name, row.value]), [["size", "1"]]);
+        const info = (await client.dataBreakpointInfoRequest({ variablesReference, name: "size" })).body;
+        assert.match(info.description, /^box\.size, here 1$/);
+        const breakpoints = [{ dataId: info.dataId, accessType: "write" }];
+        assert.strictEqual((await client.setDataBreakpointsRequest({ breakpoints })).body.breakpoints[0].verified, true);
+        assert.deepStrictEqual(await stop("continue"), ["data breakpoint", 7]);
+        assert.deepStrictEqual(await stop("reverseContinue"), ["data breakpoint", 6]);
+        assert.deepStrictEqual(await stop("reverseContinue"), ["breakpoint", 5]);
+        assert.deepStrictEqual(await stop("reverseContinue"), ["data breakpoint", 4]);
+      } finally {
+        await client.stop();
+      }
+    });
+  });
+}
+
 describe("the adapter on a port", () => {
   it("serves one session after another", async () => {
     const server = spawn(ADAPTER_PYTHON, [ADAPTER, "--port", "0"]);
