@@ -35,6 +35,8 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
         processes.know(facts["seed"], config.get("chaos"), importer.folder + "/startup.py", config["core"])
     registry.take_over(core, importer)
     core.set_main_ident(facts["ident"])
+    if config.get("memory_limit"):
+        importer.load("boundary.limits").note(*config["memory_limit"])
     if config.get("secrets"):
         core.keep_out(config["secrets"])
     if config.get("chaos") is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from retroscope.recorder.annotations import Args, Core, Kwargs
     from retroscope.recorder.importer import Importer
 
-DOMAINS = ("clocks", "randomness", "files", "descriptors", "processes", "sockets", "polling", "signals",
+DOMAINS = ("clocks", "randomness", "files", "descriptors", "limits", "processes", "sockets", "polling", "signals",
            "threads", "interpreter", "imports", "databases", "encryption", "terminals", "accounts", "mappings",
            "sharing", "addresses", "memory", "interpreters", "windows", "testing", "packages",
            "cryptography", "arrow", "messaging")

@@ -156,6 +156,5 @@ MODULES = [
         ],
     ),
     Module("fcntl", special={"fcntl": _duplicates}),
-    Module("resource"),
     Module("_locale", special={"setlocale": RERUN}, passing="strcoll strxfrm gettext dgettext dcgettext"),
 ]
