@@ -35,6 +35,7 @@ PROGRAMS = {
     "threads that end, or do not": "programs/threads_ending.py",
     "threads and their locals": "programs/threads_locals.py",
     "threads that are idle": "programs/threads_idle.py",
+    "threads that enter functions in every way": "programs/threads_entries.py",
     "threads that fork": "programs/processes_threads.py",
     "process pool: fork": "programs/processes_pool.py",
     "process pool: spawn": "programs/processes_pool.py spawn",

@@ -1,6 +1,8 @@
 #include "count.h"
+#include "code_loops.h"
 #include "contexts.h"
 #include "control.h"
+#include "entries.h"
 #include "errors.h"
 #include "frames.h"
 #include "opcode_events.h"
@@ -12,7 +14,7 @@
 #include <stddef.h>
 #include <time.h>
 
-#define LOOK_EVERY 1000          /* counted events between two looks at the clock */
+#define LOOK_EVERY 200           /* counted events between two looks at the clock */
 #define SLICE_NS 5000000         /* as sys.setswitchinterval's default */
 #define CALM_MAGNITUDES 16       /* 1 to 65,535 counted events without a preemption */
 #define BUSY_MAGNITUDES 5        /* 1 to 31 preemptions ... */
@@ -306,6 +308,11 @@ int count_line_event(PyFrameObject *Py_UNUSED(f))
     return 0;
 }
 
+int count_call_event(void)
+{
+    return 0;
+}
+
 int count_opcode(void)
 {
     return 0;
@@ -313,25 +320,46 @@ int count_opcode(void)
 
 #else
 
-static int on_trace(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
+static int on_trace(PyObject *object, PyFrameObject *f, int what, PyObject *arg)
 {
-    if (count_events_are_on && (what == PyTrace_LINE || what == PyTrace_OPCODE) &&
-        (what == PyTrace_LINE ? count_event() : count_opcode()) < 0)
+    if (what == PyTrace_LINE) {
+        if (count_line(f) < 0)
+            return -1;
+    } else if (what == PyTrace_CALL) {
+        if (count_call() < 0)
+            return -1;
+    } else if (what == PyTrace_OPCODE && count_opcode() < 0) {
         return -1;
-    return tracer_call_theirs(object, frame, what, arg);
+    }
+    return tracer_call_theirs(object, f, what, arg);
+}
+
+bool count_entry(void)
+{
+    if (!step || watching || core_mode != MODE_RECORD)
+        return false;
+    if (core_hidden || core_looking)
+        return true;
+    if (counted + step >= wake_at)
+        return false;
+    counted += step;
+    return true;
 }
 
 /* In replay the tick handler traces already, and calls count_line. Other threads follow when they resume. */
 static int switch_events(int on)
 {
-    if (core_mode != MODE_REPLAY)
-        tracer_set(on ? on_trace : NULL);
+    if (core_mode == MODE_REPLAY)
+        return 0;
+    tracer_set(on ? on_trace : NULL);
+    entries_are_counted(on);
     return 0;
 }
 
 void count_resumes(void)
 {
     tracer_set(count_events_are_on ? on_trace : NULL);
+    entries_go_on();
 }
 
 void count_thread_begins(void)
@@ -351,8 +379,15 @@ void count_frame(PyFrameObject *f)
 
 int count_line_event(PyFrameObject *f)
 {
-    if (signals_are_in_loop())
+    if (signals_waiting && signals_are_in_loop())
         frames_trace_opcodes(f);
+    if (step)
+        return code_loops(frames_code_of(f)) ? count_event() : 0;
+    return watching && !core_hidden && !core_looking ? look_closer() : 0;
+}
+
+int count_call_event(void)
+{
     return count_event();
 }
 
@@ -381,6 +416,10 @@ int count_because(enum count_reason reason, bool on)
     int before = count_is_on;
     count_is_on = on ? count_is_on | (int)reason : count_is_on & ~(int)reason;
     step = count_is_on != 0;
+    if (before && !count_is_on && signals_waiting && core_mode == MODE_RECORD) {
+        watching = true; /* no count says any more where the handler runs */
+        wake_at = INT64_MIN;
+    }
     int failed = switch_to(count_is_on || watching);
     if (count_is_on && !before && core_mode == MODE_RECORD) {
         slice_began = clock_ns();

@@ -1,6 +1,6 @@
 /* Counting the places at which a running thread can be preempted or a signal handler be run: function entries and
- * backward jumps (3.12 and later), lines (3.11). On only while more than one thread could run, and once the program has
- * signal handlers; recording and replay count the same events. */
+ * backward jumps; on 3.11, which does not tell of these, all lines of code that has such jumps. On only while more than one
+ * thread could run, and once the program has signal handlers; recording and replay count the same events. */
 #ifndef RETROSCOPE_COUNT_H
 #define RETROSCOPE_COUNT_H
 
@@ -37,16 +37,31 @@ void count_frame(PyFrameObject *f);
 /* Replay on 3.11: an opcode event of the tick handler. -1 with the exception that a signal handler raised. */
 int count_opcode(void);
 
+/* Events are counted: not 0 while there is a reason. */
+extern int count_is_on;
+
 /* This process traces (3.11) or monitors in order to count, or to watch. */
 extern bool count_events_are_on;
 
-/* The same of a line event. */
+/* The same of a line event, */
 int count_line_event(PyFrameObject *f);
 
 static inline int count_line(PyFrameObject *f)
 {
     return count_events_are_on ? count_line_event(f) : 0;
 }
+
+/* and of a call event. Nobody watches for these. */
+int count_call_event(void);
+
+static inline int count_call(void)
+{
+    return count_is_on ? count_call_event() : 0;
+}
+
+/* Recording on 3.11: a function is entered that tracing need not tell of: whether nothing has to happen at the entry. It is
+ * counted then. */
+bool count_entry(void);
 
 /* From now on preemptions are drawn at random instead of by time. */
 void count_set_chaos(uint64_t seed);
@@ -56,8 +71,5 @@ bool count_chaos_strikes(void);
 
 /* Counted events so far. */
 int64_t count_so_far(void);
-
-/* Events are counted: not 0 while there is a reason. */
-extern int count_is_on;
 
 #endif

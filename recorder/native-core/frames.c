@@ -86,6 +86,11 @@ PyCodeObject *frames_code(const frame *f)
 #endif
 }
 
+PyCodeObject *frames_code_of(const PyFrameObject *f)
+{
+    return frames_code(f->f_frame);
+}
+
 /* The instruction the frame stands at. */
 static const _Py_CODEUNIT *instruction(const frame *f)
 {
@@ -182,12 +187,31 @@ PyObject *frames_object(void)
     return (PyObject *)PyThreadState_GetFrame(PyThreadState_Get());
 }
 
+static frames_hook first_hook, second_hook;
+
+static void set_hooks(frames_hook first, frames_hook second)
+{
+    first_hook = first;
+    second_hook = second;
+    PyInterpreterState_Main()->eval_frame = (_PyFrameEvalFunction)(first ? first : second);
+}
+
 void frames_set_hook(frames_hook hook)
 {
-    PyInterpreterState_Main()->eval_frame = (_PyFrameEvalFunction)hook;
+    set_hooks(hook, second_hook);
+}
+
+void frames_set_second_hook(frames_hook hook)
+{
+    set_hooks(first_hook, hook);
 }
 
 PyObject *frames_evaluate(PyThreadState *thread, frame *entered, int throwing)
+{
+    return second_hook ? second_hook(thread, entered, throwing) : _PyEval_EvalFrameDefault(thread, entered, throwing);
+}
+
+PyObject *frames_evaluate_at_last(PyThreadState *thread, frame *entered, int throwing)
 {
     return _PyEval_EvalFrameDefault(thread, entered, throwing);
 }

@@ -32,6 +32,7 @@ const frame *frames_caller(const frame *f);
 uint32_t frames_depth(const frame *f, uint64_t tick);
 
 PyCodeObject *frames_code(const frame *f);  /* borrowed */
+PyCodeObject *frames_code_of(const PyFrameObject *f); /* the same; of a frame that runs, by its object */
 bool frames_calls_unchecked(const frame *f); /* 3.11: by an instruction that leaves out the check of the recursion depth */
 int frames_line(const frame *f);            /* 0 when the code has no line there */
 
@@ -64,8 +65,12 @@ bool frames_gil_held(void);
  * not told of while no hook is set. */
 typedef PyObject *(*frames_hook)(PyThreadState *thread, frame *entered, int throwing);
 
-void frames_set_hook(frames_hook hook); /* NULL: none */
+void frames_set_hook(frames_hook hook);        /* NULL: none */
+void frames_set_second_hook(frames_hook hook); /* what stands behind it */
+
+/* For the hook and for the second one: what would be done without it. */
 PyObject *frames_evaluate(PyThreadState *thread, frame *entered, int throwing);
+PyObject *frames_evaluate_at_last(PyThreadState *thread, frame *entered, int throwing);
 
 /* What an entered frame is about to run; everything borrowed. */
 typedef struct {

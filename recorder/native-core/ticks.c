@@ -287,6 +287,8 @@ static int on_event(PyObject *object, PyFrameObject *frame_object, int what, PyO
             if (frames_starting(f))
                 frame_starts(f);
         }
+        if (count_call() < 0)
+            return -1;
     } else if (what == PyTrace_RETURN) {
         recursion_limit_at_return();
         if (observing && arg && !ticks_hidden)

@@ -80,8 +80,10 @@ PROGRAMS = [
     script("tcl"),
     script("threads_deep"),
     script("threads_ending", same=False),  # idents
+    script("threads_entries", same=False),
     script("threads_idle", same=False),
     script("threads_killed"),
+    script("threads_limits", same=False),  # 3.11 counts a call more where it traces
     script("threads_locals", same=False),
     script("threads_race", same=False),
     script("threads_waiting", same=False),

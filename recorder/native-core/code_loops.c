@@ -1,0 +1,130 @@
+#include "code_loops.h"
+
+#if PY_VERSION_HEX < 0x030C0000
+
+#include "bytecode.h"
+
+#include <opcode.h>
+
+/* The first version that was seen to enter a `__getitem__` through the hook always, also from the instruction that it makes
+ * for subscripts in code that has run often. */
+#define SUBSCRIPTS_KNOWN 0x030B0700
+
+/* Code objects by address; linear probing. An entry goes when its code dies, so an address never stands for another. */
+typedef struct {
+    PyCodeObject *code;
+    bool loops, subscripts;
+} entry;
+
+static entry *entries;
+static size_t size, used; /* size: a power of two */
+static entry last;        /* the one that was asked for before, once more */
+static destructor code_dealloc;
+
+static size_t place_of(const PyCodeObject *code)
+{
+    return ((uintptr_t)code >> 4) * 0x9E3779B97F4A7C15u >> 20 & (size - 1);
+}
+
+/* Where the code is, or should be. */
+static entry *find(const PyCodeObject *code)
+{
+    size_t at = place_of(code);
+    while (entries[at].code && entries[at].code != code)
+        at = (at + 1) & (size - 1);
+    return &entries[at];
+}
+
+/* The entries behind a gap move up, as far as they may. */
+static void close_gap(size_t gap)
+{
+    for (size_t at = (gap + 1) & (size - 1); entries[at].code; at = (at + 1) & (size - 1)) {
+        size_t wanted = place_of(entries[at].code);
+        if (((at - wanted) & (size - 1)) < ((at - gap) & (size - 1)))
+            continue;
+        entries[gap] = entries[at];
+        gap = at;
+    }
+    entries[gap] = (entry){0};
+    used--;
+}
+
+static void code_dies(PyObject *object)
+{
+    PyCodeObject *code = (PyCodeObject *)object;
+    entry *found = find(code);
+    if (found->code)
+        close_gap((size_t)(found - entries));
+    if (last.code == code)
+        last = (entry){0};
+    code_dealloc(object);
+}
+
+static void grow(void)
+{
+    entry *old = entries;
+    size_t n = size;
+    size = size ? size * 2 : 1024;
+    entries = PyMem_RawCalloc(size, sizeof *entries);
+    if (!entries)
+        Py_FatalError("retroscope: no memory to count the places at which threads are preempted");
+    for (size_t i = 0; i < n; i++)
+        if (old[i].code)
+            *find(old[i].code) = old[i];
+    PyMem_RawFree(old);
+    if (code_dealloc)
+        return;
+    code_dealloc = PyCode_Type.tp_dealloc;
+    PyCode_Type.tp_dealloc = code_dies;
+}
+
+static entry look_at(PyCodeObject *code)
+{
+    entry facts = {code, false, false};
+    instruction_view i = {0};
+    while (bytecode_next(code, &i)) {
+        switch (i.opcode) {
+        case JUMP_BACKWARD:
+        case POP_JUMP_BACKWARD_IF_NOT_NONE:
+        case POP_JUMP_BACKWARD_IF_NONE:
+        case POP_JUMP_BACKWARD_IF_FALSE:
+        case POP_JUMP_BACKWARD_IF_TRUE:
+            facts.loops = true;
+            break;
+        case BINARY_SUBSCR:
+            facts.subscripts = true;
+            break;
+        default:
+            break;
+        }
+    }
+    return facts;
+}
+
+static const entry *facts_of(PyCodeObject *code)
+{
+    if (last.code == code)
+        return &last;
+    if (used * 2 >= size)
+        grow();
+    entry *found = find(code);
+    if (!found->code) {
+        *found = look_at(code);
+        used++;
+    }
+    last = *found;
+    return &last;
+}
+
+bool code_loops(PyCodeObject *code)
+{
+    return facts_of(code)->loops;
+}
+
+bool code_may_run_untraced(PyCodeObject *code)
+{
+    const entry *facts = facts_of(code);
+    return !facts->loops && (!facts->subscripts || Py_Version >= SUBSCRIPTS_KNOWN);
+}
+
+#endif

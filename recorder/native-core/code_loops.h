@@ -1,0 +1,19 @@
+/* CPython 3.11: which code has loops. Where there is none, function entries are enough to count (count.h). */
+#ifndef RETROSCOPE_CODE_LOOPS_H
+#define RETROSCOPE_CODE_LOOPS_H
+
+#include "core.h"
+
+#include <stdbool.h>
+
+#if PY_VERSION_HEX < 0x030C0000
+
+/* Does the code jump back to where it was? What waits for another generator or coroutine is no loop: it is left, and entered
+ * again. */
+bool code_loops(PyCodeObject *code);
+
+/* May it run untraced while all functions are entered through a hook (entries.h)? */
+bool code_may_run_untraced(PyCodeObject *code);
+
+#endif
+#endif

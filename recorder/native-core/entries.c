@@ -1,0 +1,112 @@
+#define _GNU_SOURCE
+#define Py_BUILD_CORE 1 /* the interpreter's switch for tracing is in its frame on the C stack */
+#include "entries.h"
+
+#if PY_VERSION_HEX < 0x030C0000
+
+#include "code_loops.h"
+#include "count.h"
+#include "frames.h"
+#include "tracer.h"
+
+#include <internal/pycore_frame.h>
+#include <opcode.h>
+#include <pthread.h>
+
+#define NEAR_LIMIT 30 /* calls from the recursion limit it matters which instructions a function itself runs */
+
+static bool on;
+static unsigned switched;    /* how often; what was traced before says nothing then */
+static __thread bool is_deep; /* the thread uses no more C stack for calls */
+static __thread char *deep_from;
+
+/* Where a quarter of the thread's stack is used: the program's own C code may need the rest. */
+static char *quarter_of_stack(void)
+{
+    pthread_attr_t attributes;
+    void *address;
+    size_t size;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        Py_FatalError("retroscope: the C stack of a thread has no known size");
+    pthread_attr_getstack(&attributes, &address, &size);
+    pthread_attr_destroy(&attributes);
+    return (char *)address + size - size / 4;
+}
+
+/* What runs untraced runs the instructions that leave out the check of the recursion depth (recursion_limit.h), what is
+ * traced does not: replay would count a call more than the recording. All that can lead to Python code. */
+static bool skips_check(const frame *f)
+{
+    switch (f ? _Py_OPCODE(*f->prev_instr) : 0) {
+    case PRECALL_NO_KW_STR_1:
+    case PRECALL_NO_KW_LEN:
+    case PRECALL_NO_KW_ISINSTANCE:
+    case PRECALL_NO_KW_BUILTIN_FAST:
+    case PRECALL_BUILTIN_FAST_WITH_KEYWORDS:
+    case PRECALL_NO_KW_METHOD_DESCRIPTOR_FAST:
+    case PRECALL_METHOD_DESCRIPTOR_FAST_WITH_KEYWORDS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool makes_generator(const frame *f)
+{
+    return f->f_code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR) && f->owner != FRAME_OWNED_BY_GENERATOR;
+}
+
+/* Of the entry of a frame that makes a generator tracing would not tell, nor of one that is too deep. */
+static bool runs_untraced(const PyThreadState *thread, const frame *f)
+{
+    if (tracer_theirs || thread->c_profilefunc || !code_may_run_untraced(f->f_code) || thread->recursion_remaining <= NEAR_LIMIT)
+        return false;
+    return makes_generator(f) ? count_is_on : count_entry();
+}
+
+/* The calls below take no more C stack: they are traced. */
+static PyObject *evaluate_deep(PyThreadState *thread, frame *f, int throwing)
+{
+    is_deep = true;
+    frames_set_second_hook(NULL);
+    PyObject *result = frames_evaluate_at_last(thread, f, throwing);
+    is_deep = false;
+    entries_go_on();
+    return result;
+}
+
+static PyObject *enter(PyThreadState *thread, frame *f, int throwing)
+{
+    if (!thread->c_tracefunc || thread->tracing)
+        return frames_evaluate_at_last(thread, f, throwing);
+    if (!deep_from)
+        deep_from = quarter_of_stack();
+    _PyCFrame *caller = thread->cframe;
+    uint8_t traced = caller->use_tracing;
+    unsigned then = switched;
+    int unchecked = !traced && skips_check(caller->current_frame);
+    bool deep = (char *)__builtin_frame_address(0) < deep_from;
+    thread->recursion_remaining -= unchecked;
+    caller->use_tracing = !deep && runs_untraced(thread, f) ? 0 : 255; /* the callee takes it over */
+    PyObject *result = deep ? evaluate_deep(thread, f, throwing) : frames_evaluate_at_last(thread, f, throwing);
+    thread->recursion_remaining += unchecked;
+    if (!thread->c_tracefunc && !thread->c_profilefunc)
+        caller->use_tracing = 0;
+    else
+        caller->use_tracing = then == switched && !tracer_theirs && !thread->c_profilefunc ? traced : 255;
+    return result;
+}
+
+void entries_go_on(void)
+{
+    frames_set_second_hook(on && !is_deep ? enter : NULL);
+}
+
+void entries_are_counted(bool now)
+{
+    on = now;
+    switched++;
+    entries_go_on();
+}
+
+#endif
