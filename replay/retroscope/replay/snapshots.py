@@ -18,6 +18,9 @@ FIRST_SPACING = 1 << 18
 MOST_THIN = 256
 """More thin snapshots than this double the spacing, so that a long run is covered as evenly as a short one: no tick is
 further than a hundredth of the run from one. Each takes some hundred kilobytes and what memory has changed since."""
+FEWEST_THIN = 64
+SMALL = 1 << 26
+"""Bytes of a process that is forked as often as that; larger ones take longer, and are forked less often in proportion."""
 MOST_DENSE = 24
 DENSE_OFFSETS = tuple(1 << power for power in (24, 21, 18, 15, 12, 9))
 """How far before a target the dense ones stand. The nearest is a few hundred ticks away: cheaper to run than a fork."""
@@ -30,6 +33,11 @@ _MEASURE_PAUSE = 4
 def default_budget() -> int:
     """A quarter of the machine's memory, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+
+
+def most_thin(size: int) -> int:
+    """How many thin snapshots of a process of so many bytes there may be."""
+    return max(min(FEWEST_THIN, MOST_THIN), MOST_THIN * SMALL // max(size, SMALL))
 
 
 class SnapshotStore:
@@ -91,7 +99,7 @@ class SnapshotStore:
         self._processes.insert(index, process)
         if process.tick % self.spacing == 0:
             self._thin.add(process.tick)
-            if len(self._thin) > MOST_THIN:
+            if len(self._thin) > most_thin(process.resident()):
                 self._spread()
         self._shed(now)
 
