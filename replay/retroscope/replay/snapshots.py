@@ -20,12 +20,12 @@ MOST_THIN = 256
 further than a hundredth of the run from one. Each takes some hundred kilobytes and what memory has changed since."""
 FEWEST_THIN = 64
 SMALL = 1 << 26
-"""Bytes of a process that is forked as often as that; larger ones take longer, and are forked less often in proportion."""
+"""Bytes of a process that is forked as often as MOST_THIN says; larger ones take longer, so fewer in proportion."""
 MOST_DENSE = 24
 DENSE_OFFSETS = tuple(1 << power for power in (24, 21, 18, 15, 12, 9))
 """How far before a target the dense ones stand. The nearest is a few hundred ticks away: cheaper to run than a fork."""
 _MEASURE_EVERY = 2.0
-"""Seconds between two measurements of memory, if they are quick; one costs up to a millisecond a process."""
+"""Seconds between two measurements of memory, if they are quick; one costs up to a millisecond a process, or more."""
 _MEASURE_PAUSE = 4
 """Where all are within the budget, the next measurement waits so many times as long as this one took."""
 
@@ -48,6 +48,8 @@ class SnapshotStore:
         self._processes = [root]
         self._thin: set[int] = {root.tick}
         self._budget = default_budget() if budget is None else budget
+        self._most = root.resident()
+        """Bytes that they cannot exceed: what was measured, and all that those see that came since."""
         self._next_measured = time.monotonic() + _MEASURE_EVERY
         self.spacing = FIRST_SPACING
 
@@ -94,12 +96,13 @@ class SnapshotStore:
         if self.has(process.tick):
             process.close()
             return
-        index = bisect.bisect_left(self._ticks, process.tick)
+        index, size = bisect.bisect_left(self._ticks, process.tick), process.resident()
         self._ticks.insert(index, process.tick)
         self._processes.insert(index, process)
+        self._most += size
         if process.tick % self.spacing == 0:
             self._thin.add(process.tick)
-            if len(self._thin) > most_thin(process.resident()):
+            if len(self._thin) > most_thin(size):
                 self._spread()
         self._shed(now)
 
@@ -113,6 +116,7 @@ class SnapshotStore:
         """A new root after the old one died, together with all that depended on it or not."""
         self.close()
         self._ticks, self._processes, self._thin = [root.tick], [root], {root.tick}
+        self._most = root.resident()
 
     def close(self) -> None:
         for process in self._processes:
@@ -132,7 +136,7 @@ class SnapshotStore:
             dense = [i for i, tick in enumerate(self._ticks) if tick not in self._thin]
             self._drop(min(dense, key=lambda i: self._worth(i, now)))
         began = time.monotonic()
-        if began > self._next_measured:
+        if self._most > self._budget and began > self._next_measured:
             was_too_much = self._shed_memory(now)
             ended = time.monotonic()
             pause = 0.0 if was_too_much else _MEASURE_PAUSE * (ended - began)
@@ -147,6 +151,7 @@ class SnapshotStore:
             index = min(range(1, len(self._ticks)), key=lambda i: self._worth(i, now))
             total -= sizes[self._ticks[index]]
             self._drop(index)
+        self._most = total
         return was_too_much
 
     def _worth(self, index: int, now: int) -> float:
