@@ -7,6 +7,7 @@
 #include "signals.h"
 #include "threads.h"
 #include "turn.h"
+#include "unraisable.h"
 
 #include <structmember.h>
 
@@ -15,29 +16,20 @@
 static __thread callback_scope *current; /* the call whose original runs hidden on this thread */
 static unsigned watching;                /* scopes that watch, of all threads */
 
-bool callback_reporting;
-PyObject *callback_reporter;
-
 static PyObject *entered(PyThreadState *thread, frame *f, int throwing);
 static void read_members(const callback_scope *scope, member_value *values);
 static void record_changes(callback_scope *scope);
 static void record_warned(callback_scope *scope);
 
-/* While originals run, what they tell sys.unraisablehook comes to us first. */
-static void exchange_unraisable_hook(callback_scope *scope, int on)
-{
-    if (on && callback_reporting) {
-        scope->unraisable_hook = Py_XNewRef(PySys_GetObject("unraisablehook"));
-        PySys_SetObject("unraisablehook", callback_reporter);
-    } else if (!on && scope->unraisable_hook) {
-        PySys_SetObject("unraisablehook", scope->unraisable_hook);
-        Py_CLEAR(scope->unraisable_hook);
-    }
-}
-
 static void watch(callback_scope *scope, int on)
 {
-    exchange_unraisable_hook(scope, on);
+    if (on && callback_reporting) {
+        scope->reports = true;
+        unraisable_open();
+    } else if (scope->reports) {
+        scope->reports = false;
+        unraisable_close();
+    }
     if (!scope->watched)
         return;
     watching += on ? 1u : -1u;
@@ -48,7 +40,7 @@ void callback_watch(callback_scope *scope, boundary_entry *entry, const boundary
 {
     /* Other threads run while a call blocks: they must not run under the hook. */
     bool watched = !(entry->is_python && entry->policy != POLICY_SOURCE) && !(entry->blocking && turn_is_shared);
-    *scope = (callback_scope){current, entry, *call, digest, watched, NULL, {{0}}, {0}};
+    *scope = (callback_scope){current, entry, *call, digest, watched, false, {{0}}, {0}};
     if (!entry->is_python)
         scope->warned = warned_before();
     if (entry->changes[0])
@@ -77,6 +69,7 @@ void callback_forked(callback_scope *scope)
     current = scope->outer;
     watch(scope, 0);
     watching = 0;
+    unraisable_forked();
     frames_set_hook(NULL);
 }
 

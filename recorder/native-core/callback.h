@@ -30,7 +30,7 @@ typedef struct callback_scope {
     boundary_call call;     /* with the outcomes of its callbacks; owned */
     uint32_t digest;
     bool watched;
-    PyObject *unraisable_hook; /* the program's, while ours stands in its place; owned */
+    bool reports;           /* ours stands in the place of the program's sys.unraisablehook */
     member_value before[BOUNDARY_CHANGES]; /* of the members that the call may change */
     warned_mark warned;     /* the caller's warnings so far */
 } callback_scope;
@@ -62,9 +62,5 @@ bool callback_is_open(void);
 
 /* In replay: the callback with a number. */
 PyObject *numbered_replay(PyObject *target, PyObject *args, PyObject *kwargs);
-
-/* Originals tell sys.unraisablehook of exceptions in callbacks; what stands for the hook meanwhile. */
-extern bool callback_reporting;
-extern PyObject *callback_reporter;
 
 #endif

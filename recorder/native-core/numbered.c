@@ -2,6 +2,7 @@
 #include "callback.h"
 #include "errors.h"
 #include "replay.h"
+#include "unraisable.h"
 
 typedef struct {
     PyObject_HEAD
@@ -40,8 +41,11 @@ static PyObject *tell_unraisable(PyObject *Py_UNUSED(none), PyObject *args, PyOb
     unsigned number;
     if (!PyArg_ParseTuple(args, "OI", &error, &number))
         return NULL;
+    bool stood = unraisable_show(); /* where a thread runs that is in no original, while another is */
     error_put_back(Py_NewRef(error));
     PyErr_WriteUnraisable(number < numbers_used && numbers[number] ? numbers[number]->callable : NULL);
+    if (stood)
+        unraisable_hide();
     Py_RETURN_NONE;
 }
 

@@ -5,6 +5,7 @@
 #include "foreign.h"
 #include "encode.h"
 #include "signals.h"
+#include "unraisable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -275,6 +276,7 @@ bool turn_is_foreign(void)
 /* We have the turn: the stream says so if another thread had it before us. */
 static void note_switch(const waiter *waited)
 {
+    unraisable_show();
     if (waited && waited->lost)
         note_lost_holder(waited->lost);
     if (last_holder == me)
@@ -309,6 +311,7 @@ void turn_enter(uint32_t number)
 
 void turn_give(void)
 {
+    unraisable_hide();
     pthread_mutex_lock(&mutex);
     pass_on();
     pthread_mutex_unlock(&mutex);
@@ -345,6 +348,7 @@ bool turn_wait(const void *key, double deadline, unsigned failures)
     double until = now() + LOOK_AGAIN;
     bool limited = deadline >= 0 && deadline < until;
     struct timespec limit = moment(limited ? deadline : until);
+    unraisable_hide();
     make_waiter(&w, key);
     w.failures = failures;
     pthread_mutex_lock(&mutex);

@@ -87,6 +87,7 @@ PROGRAMS = [
     script("threads_locals", same=False),
     script("threads_race", same=False),
     script("threads_waiting", same=False),
+    script("unraisable_in_threads"),
     script("values"),
     script("warned"),
     Program("hostile", ("hostile/main.py",), "hostile"),
