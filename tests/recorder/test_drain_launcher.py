@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from retroscope.recorder.command_lines import own_flags
+from retroscope.recorder.command_lines import own_flags, passed_on
 from retroscope.trace import open_trace
 
 RECORD = [sys.executable, "-m", "retroscope.cli", "record", "-o", "trace.db"]
@@ -124,6 +124,21 @@ def test_the_users_own_hash_seed_stays() -> None:
 )
 def test_the_interpreters_own_flags_are_found(command: list[str], flags: list[str]) -> None:
     assert own_flags(command) == flags
+
+
+def test_values_of_flags_are_no_flags_that_start_up_applies() -> None:
+    assert passed_on(["-W", "d", "-I", "-X", "E", "-b", "-S"]) == ["-W", "d", "-X", "E", "-b"]
+
+
+@pytest.mark.parametrize("flags", [["-Wd"], ["-W", "e"], ["-IWd", "-X", "dev"]])
+def test_a_recorded_python_and_its_child_get_values_of_one_letter(flags: list[str], tmp_path: Path) -> None:
+    code = "import sys; print(sys.warnoptions, sys.flags.isolated, sys.flags.dev_mode, flush=True)"
+    child = f"import subprocess, sys; {code}; subprocess.run([sys.executable, *{flags}, '-c', {code!r}])"
+    plain = subprocess.run([sys.executable, *flags, "-c", child], capture_output=True, text=True, check=True)
+    command = [sys.executable, *flags, *RECORD[1:], "-q", "-c", child]
+    recorded = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (recorded.stdout, recorded.stderr) == (plain.stdout, plain.stderr)
+    assert recorded.stdout.count("\n") == 2
 
 
 # --- signals

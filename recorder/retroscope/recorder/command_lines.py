@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOVED = "EIPS"  # interpreter flags that start-up applies itself, from the configuration
+_MOVED = "EIPS"  # interpreter flags that start-up applies itself, from the configuration
 _ALONE = "bBdEIOPqRsSuvx"  # letters that may stand together, and need no value
 
 
@@ -25,6 +25,11 @@ class CommandLine:
         """What follows the flags."""
         option = {"module": ["-m"], "code": ["-c"]}.get(self.kind, [])
         return [*option, self.target, *self.args]
+
+
+def passed_on(flags: "list[str]") -> "list[str]":
+    """Those that the interpreter is to get itself, of `flags`, where the value of an option is an item too."""
+    return [flag for flag in flags if not (len(flag) == 2 and flag[0] == "-" and flag[1] in _MOVED)]
 
 
 def own_flags(command: "list[str]") -> "list[str]":

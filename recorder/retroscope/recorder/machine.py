@@ -8,6 +8,8 @@ import _thread
 import posix
 import sys
 
+from retroscope.recorder.command_lines import passed_on
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +53,7 @@ def facts(config: "Config", program: "Program") -> "Facts":
         "args": config["args"],
         "argv": _argv(config),
         "orig_argv": config["orig_argv"],
-        "flags": [flag for flag in config["flags"] if flag[1:] not in "EIPS"],
+        "flags": passed_on(config["flags"]),
         "cwd": cwd,
         "path": list(sys.path),
         "prefixes": {name: getattr(sys, name) for name in _PREFIXES},

@@ -11,7 +11,7 @@ import struct
 import sys
 from fcntl import F_DUPFD, fcntl
 
-from retroscope.recorder.command_lines import MOVED, own_flags
+from retroscope.recorder.command_lines import own_flags, passed_on
 from retroscope.trace.redaction import Redaction
 
 RING_BYTES = (1 << 24, 1 << 22, 1 << 20)  # smaller ones where a limit on file sizes (ulimit -f) holds for memory too
@@ -180,7 +180,7 @@ class Launch:
         try:
             os.pwrite(config, marshal.dumps(self.configuration()), 0)
             startup = os.path.join(os.path.dirname(__file__), "startup.py")
-            flags = [flag for flag in self.flags if flag[1:] not in MOVED]
+            flags = passed_on(self.flags)
             command = [sys.executable, "-S", "-P", *flags, startup, str(ring), str(config)]
             return os.posix_spawn(
                 sys.executable, command, self.environment(), setsigdef=[_SIGPIPE, _SIGXFSZ], setsigmask=mask

@@ -8,7 +8,7 @@ is recorded with the arguments that the program gave. All other programs are onl
 import posix
 
 from retroscope.recorder.boundary.declare import Module, adapt
-from retroscope.recorder.command_lines import MOVED, parse
+from retroscope.recorder.command_lines import parse, passed_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _with_recorder(path: "Any", argv: "Any", environment: "dict[bytes, bytes]") 
         for name in [name for name in environment if name.startswith(b"PYTHON")]:
             environment[_HIDDEN + name] = environment.pop(name)
     environment[_HASH_SEED] = seed
-    flags = [_bytes(flag) for flag in line.flags if flag[1:] not in MOVED]
+    flags = [_bytes(flag) for flag in passed_on(line.flags)]
     told = b"" if given is None or hides else given
     numbers = (str(_core.process()).encode(), seed, told, _bytes(path), _chaos.encode(), b"")
     return [words[0], b"-S", b"-P", *flags, _bytes(_files[0]), b"@" + _core.door(), _bytes(_files[1]), *numbers, *words]
