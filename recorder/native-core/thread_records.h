@@ -14,6 +14,7 @@ typedef struct thread {
     PyObject *handle;           /* 3.13: its _ThreadHandle, borrowed until the handle dies */
     PyObject *sentinel;         /* 3.11, 3.12: the lock that is released when it ends; owned */
     bool daemon, over;
+    bool is_of_c;               /* C code started it: it has no handle, and prints what it raises */
 } thread;
 
 /* Those that are alive, or whose handle is. */
@@ -41,5 +42,9 @@ PyObject *handle_is_done(boundary_entry *entry, const boundary_call *call);
 PyObject *handle_ident(boundary_entry *entry, const boundary_call *call);
 PyObject *handle_set_done(boundary_entry *entry, const boundary_call *call);
 PyObject *handle_shutdown(boundary_entry *entry, const boundary_call *call);
+
+/* Threads that CPython's test extension starts in C; see boundary/testing.py. */
+PyObject *temporary_start(boundary_entry *entry, const boundary_call *call);
+PyObject *temporary_join(boundary_entry *entry, const boundary_call *call);
 
 #endif

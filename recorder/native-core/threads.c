@@ -13,6 +13,7 @@
 #include "waiting.h"
 
 #include <string.h>
+#include <unistd.h>
 
 thread *threads_known;
 static uint32_t started = 1;    /* numbers given; 1 is the main thread */
@@ -120,7 +121,9 @@ static void clean_up(thread *t)
 static void run_thread(thread *t)
 {
     PyObject *result = PyObject_Call(t->function, t->args, t->kwargs);
-    if (!result)
+    if (!result && t->is_of_c)
+        PyErr_Print();
+    else if (!result)
         report_uncaught(t->function);
     Py_XDECREF(result);
     clean_up(t);
@@ -250,6 +253,24 @@ static PyObject *replayed_ident(boundary_entry *entry)
     return NULL;
 }
 
+/* Of a thread that was just started, and which has not the turn. */
+static PyObject *ident_of(PyObject *started_as, const thread *t)
+{
+    if (PyLong_Check(started_as))
+        return Py_NewRef(started_as);
+    while (t->is_of_c && !t->ident) { /* it says so itself, as soon as it gets the GIL */
+        Py_BEGIN_ALLOW_THREADS
+        usleep(100);
+        Py_END_ALLOW_THREADS
+    }
+    if (t->is_of_c)
+        return PyLong_FromUnsignedLong(t->ident);
+    core_hidden++; /* a handle says what CPython knows: the thread itself may not have told us yet */
+    PyObject *ident = PyObject_GetAttrString(started_as, "ident");
+    core_hidden--;
+    return ident;
+}
+
 PyObject *thread_launch(boundary_entry *entry, PyObject *module, thread *t, PyObject *const *rest, Py_ssize_t nrest)
 {
     PyObject *ident;
@@ -265,10 +286,7 @@ PyObject *thread_launch(boundary_entry *entry, PyObject *module, thread *t, PyOb
         PyObject *started_as = start_original(entry, module, t, rest, nrest);
         if (!started_as)
             record_failure(entry);
-        core_hidden++; /* a handle says what CPython knows: the thread itself may not have told us yet */
-        ident = started_as && !PyLong_Check(started_as) ? PyObject_GetAttrString(started_as, "ident")
-                                                        : Py_XNewRef(started_as);
-        core_hidden--;
+        ident = started_as ? ident_of(started_as, t) : NULL;
         Py_XDECREF(started_as);
         if (ident && record_result(entry, ident) < 0)
             PyErr_Clear();
@@ -374,6 +392,8 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call)
     case HANDLE_SET_DONE: return handle_set_done(entry, call);
     case HANDLE_SHUTDOWN: return handle_shutdown(entry, call);
     case THREAD_EXCEPTHOOK: return excepthook(entry, call);
+    case THREAD_TEMPORARY: return temporary_start(entry, call);
+    case THREAD_TEMPORARY_JOIN: return temporary_join(entry, call);
     case SIGNAL_INSTALL: return signal_install(entry, call);
     case SIGNAL_GET: return signal_get(entry, call);
     case SIGNAL_INTERRUPT_MAIN: return signal_interrupt_main(entry, call);
@@ -439,7 +459,8 @@ int threads_register(PyObject *module)
         {"IMPORT_ACQUIRE", IMPORT_ACQUIRE}, {"IMPORT_RELEASE", IMPORT_RELEASE}, {"IMPORT_HELD", IMPORT_HELD},
         {"THREAD_COUNT", THREAD_COUNT}, {"HANDLE_JOIN", HANDLE_JOIN}, {"HANDLE_IS_DONE", HANDLE_IS_DONE}, {"HANDLE_IDENT", HANDLE_IDENT},
         {"HANDLE_SHUTDOWN", HANDLE_SHUTDOWN}, {"HANDLE_SET_DONE", HANDLE_SET_DONE}, {"SIGNAL_INSTALL", SIGNAL_INSTALL},
-        {"THREAD_EXCEPTHOOK", THREAD_EXCEPTHOOK}, {"SIGNAL_GET", SIGNAL_GET}, {"SIGNAL_INTERRUPT_MAIN", SIGNAL_INTERRUPT_MAIN},
+        {"THREAD_EXCEPTHOOK", THREAD_EXCEPTHOOK}, {"THREAD_TEMPORARY", THREAD_TEMPORARY},
+        {"THREAD_TEMPORARY_JOIN", THREAD_TEMPORARY_JOIN}, {"SIGNAL_GET", SIGNAL_GET}, {"SIGNAL_INTERRUPT_MAIN", SIGNAL_INTERRUPT_MAIN},
     };
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (PyModule_AddIntConstant(module, operations[i].name, operations[i].value) < 0)

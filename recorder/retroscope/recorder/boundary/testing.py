@@ -1,6 +1,6 @@
 """What CPython's own test extensions do outside Python."""
 
-from retroscope.recorder.boundary.declare import PASS, RESULT, Module
+from retroscope.recorder.boundary.declare import PASS, RESULT, Module, thread
 
 _FILES = """
     pymarshal_write_long_to_file pymarshal_write_object_to_file pymarshal_read_short_from_file
@@ -13,6 +13,14 @@ _INTERNAL = ("write_perf_map_entry", "perf_map_state_teardown", "_PyTraceMalloc_
 
 MODULES = [
     Module("_testexternalinspection"),
-    Module("_testcapi", functions=PASS, special=dict.fromkeys((_FILES + _MEMORY).split(), RESULT)),
+    Module(
+        "_testcapi",
+        functions=PASS,
+        special={
+            **dict.fromkeys((_FILES + _MEMORY).split(), RESULT),
+            "call_in_temporary_c_thread": thread("THREAD_TEMPORARY"),
+            "join_temporary_c_thread": thread("THREAD_TEMPORARY_JOIN"),
+        },
+    ),
     Module("_testinternalcapi", functions=PASS, special=dict.fromkeys(_INTERNAL, RESULT)),
 ]
