@@ -17,8 +17,8 @@ MODULES = """
     test_abc test_atexit test_bisect test_cmd test_collections test_configparser test_contextlib test_copy
     test_cprofile test_csv test_dataclasses test_dict test_dis test_epoll test_fileinput test_functools
     test_getpass test_glob test_gzip test_hashlib test_heapq test_json test_linecache test_mmap test_optparse
-    test_posixpath test_pprint test_pwd test_random test_sched test_secrets test_shelve test_sqlite3 test_struct test_syslog
-    test_tempfile test_thread test_threading_local test_time test_uuid test_weakset
+    test_posixpath test_pprint test_pwd test_random test_sched test_secrets test_shelve test_sqlite3
+    test_struct test_syslog test_tempfile test_thread test_threading_local test_time test_uuid test_weakset
 """
 
 
