@@ -382,7 +382,7 @@ int count_line_event(PyFrameObject *f)
     if (signals_waiting && signals_are_in_loop())
         frames_trace_opcodes(f);
     if (step)
-        return code_loops(frames_code_of(f)) ? count_event() : 0;
+        return code_loops(frames_code(frames_traced(f))) ? count_event() : 0;
     return watching && !core_hidden && !core_looking ? look_closer() : 0;
 }
 

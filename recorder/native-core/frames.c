@@ -86,11 +86,6 @@ PyCodeObject *frames_code(const frame *f)
 #endif
 }
 
-PyCodeObject *frames_code_of(const PyFrameObject *f)
-{
-    return frames_code(f->f_frame);
-}
-
 /* The instruction the frame stands at. */
 static const _Py_CODEUNIT *instruction(const frame *f)
 {

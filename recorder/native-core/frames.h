@@ -32,7 +32,6 @@ const frame *frames_caller(const frame *f);
 uint32_t frames_depth(const frame *f, uint64_t tick);
 
 PyCodeObject *frames_code(const frame *f);  /* borrowed */
-PyCodeObject *frames_code_of(const PyFrameObject *f); /* the same; of a frame that runs, by its object */
 bool frames_calls_unchecked(const frame *f); /* 3.11: by an instruction that leaves out the check of the recursion depth */
 int frames_line(const frame *f);            /* 0 when the code has no line there */
 
