@@ -6,7 +6,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#ifdef __SANITIZE_ADDRESS__
+#define REGION_AT ((void *)((uintptr_t)1 << 45)) /* AddressSanitizer keeps its own memory below */
+#else
 #define REGION_AT ((void *)((uintptr_t)1 << 44))
+#endif
 #define REGION_BYTES ((size_t)1 << 36)
 #define SIZES 64 /* pieces of up to so many times 64 bytes are reused; larger ones by powers of two */
 

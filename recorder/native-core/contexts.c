@@ -13,6 +13,9 @@
 #include "ticks.h"
 #include "turn.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 #include <internal/pycore_runtime.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -162,6 +165,9 @@ int context_create(uint32_t number, size_t stack_size, context_main main, void *
         PyErr_SetString(PyExc_MemoryError, "no memory for the stack of a thread");
         return -1;
     }
+#ifdef __SANITIZE_ADDRESS__
+    ASAN_UNPOISON_MEMORY_REGION(c->stack + page, c->stack_size - page); /* the stack of one that is over was here */
+#endif
     c->main = main;
     c->argument = argument;
     c->state = PyThreadState_New(PyInterpreterState_Get());
