@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from retroscope.trace import Kind, open_trace
 
 from tests.record_replay.test_programs import ENVIRONMENT, FIXTURES, SCOPE, Outcome, run, without_closing_line
 
@@ -41,3 +42,25 @@ def test_a_thread_that_waits_unseen_neither_hangs_the_program_nor_is_replayed_wr
     verified = verify(trace, tmp_path)
     assert verified.status == 3
     assert b"the order of threads is not recorded" in verified.stderr
+
+
+IDLE = """
+import threading
+leave, total = threading.Event(), 0
+idle = threading.Thread(target=leave.wait)
+idle.start()
+for number in range(100_000):
+    total += number
+leave.set()
+idle.join()
+"""
+
+
+def test_nothing_is_counted_while_all_other_threads_are_idle(tmp_path: Path) -> None:
+    trace = tmp_path / "idle.db"
+    recorded = run([SCOPE, "record", "-q", "-o", str(trace), "-c", IDLE], tmp_path, ENVIRONMENT)
+    assert recorded.status == 0, recorded.stderr.decode()
+    with open_trace(trace) as reader:
+        counts = [record.digest for record in reader.records(1) if record.kind == Kind.SWITCH]
+    assert len(counts) >= 3
+    assert counts[-1] < 50_000, "the lines of the loop were counted, although nobody could have run instead"
