@@ -117,7 +117,8 @@ def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
 
 def _of_file(value: "Any", kind: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     length, pieces = value
-    made = _kind.__new__(kind, -1, length)
+    untracked = {"trackfd": False} if kwargs and not kwargs.get("trackfd", True) else {}  # 3.13
+    made = _kind.__new__(kind, -1, length, **untracked)
     _core.unshare_memory(made)
     for begin, content in pieces:
         made[begin : begin + len(content)] = content
