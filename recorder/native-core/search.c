@@ -277,11 +277,17 @@ void search_before_switch(void)
     note_writer();
 }
 
+bool search_passes(void)
+{
+    if (search_current.want != WANT_WATCH || ticks_now >= search_current.until)
+        return false;
+    note_writer();
+    return writer == NOBODY;
+}
+
 bool search_line(PyCodeObject *code, int line)
 {
     note_writer();
-    if (writer == NOBODY && search_current.want == WANT_WATCH)
-        return false; /* the rule, in a watch over millions of lines */
     const frame *f = frames_current();
     bool any = writer != NOBODY;
     if (any)

@@ -60,6 +60,10 @@ bool search_every_line(void);
 /* Another thread is about to run: what this one has written is its own. */
 void search_before_switch(void);
 
+/* Whether only a watch is interested in the line event ticks_now, and the memory is what it was: the rule, in a watch
+ * over millions of lines. */
+bool search_passes(void);
+
 /* The line event ticks_now, at the running frame: true to stop here. */
 bool search_line(PyCodeObject *code, int line);
 

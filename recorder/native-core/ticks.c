@@ -114,7 +114,9 @@ static inline void tell_tick(const frame *f, PyCodeObject *code, int line)
 
 static inline bool tick_has_reader(void)
 {
-    return ++ticks_now >= wake_at || observing;
+    if (++ticks_now < wake_at)
+        return observing;
+    return observing || ticks_now >= after_record_tick || !search_passes();
 }
 
 #if PY_VERSION_HEX >= 0x030C0000
