@@ -184,7 +184,10 @@ def main() -> int:
     failed = 0
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors, minimum of {options.rounds}\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name, measure in measurements(Bench(options.rounds, Path(folder))):
+        lines = dict(measurements(Bench(options.rounds, Path(folder))))
+        if unknown := set(options.names) - set(lines):
+            parser.error(f"no line is called {', '.join(sorted(unknown))}; there are: {', '.join(lines)}")
+        for name, measure in lines.items():
             if options.names and name not in options.names:
                 continue
             try:
