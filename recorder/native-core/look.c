@@ -5,6 +5,7 @@
 #include "core.h"
 #include "errors.h"
 #include "frames.h"
+#include "visible.h"
 
 #include <frameobject.h>
 
@@ -12,6 +13,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -146,6 +148,24 @@ static PyMethodDef functions[] = {
      "write_locals(frame): makes what was put into frame.f_locals the frame's own variables."},
     {0},
 };
+
+bool look_only_compares(PyObject *name)
+{
+    static const char *const comparing[] = {"/dataclasses.py", "/reprlib.py", "/pprint.py", "/copy.py"};
+    PyFrameObject *frame = PyEval_GetFrame();
+    if (!frame || (PyUnicode_CompareWithASCIIString(name, "builtins.id") != 0 &&
+                   PyUnicode_CompareWithASCIIString(name, "_thread.get_ident") != 0))
+        return false;
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    const char *file = PyUnicode_AsUTF8(code->co_filename), *last = file ? strrchr(file, '/') : NULL;
+    bool compares = false;
+    if (!file)
+        PyErr_Clear();
+    for (size_t i = 0; last && i < sizeof comparing / sizeof *comparing; i++)
+        compares |= strcmp(last, comparing[i]) == 0 && !code_is_visible(code);
+    Py_DECREF(code);
+    return compares;
+}
 
 int look_register(PyObject *module)
 {

@@ -20,6 +20,11 @@ void look_in_place(int stream);
 /* From now on this process may take no more processor time and memory than one look. */
 void look_limit(void);
 
+/* Whether this call at the boundary, made while looking, may run: the identity of an object or thread, asked by code that
+ * only compares it, as the guards of dataclasses and reprlib against a repr within itself do. What it is would be wrong
+ * to show: the recording had another. */
+bool look_only_compares(PyObject *name);
+
 int look_register(PyObject *module);
 
 #endif

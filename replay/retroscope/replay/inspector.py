@@ -111,8 +111,9 @@ def run_in(frame: Any, text: str) -> tuple[bool, Any]:
     return True, eval(code, space)
 
 
-def shown(frame: Any, text: str) -> tuple[bool, Any, str]:
-    """As run_in, but with the value's own repr: a part of the program, as far as the core is concerned."""
+def shown(frame: Any, text: str) -> tuple[bool, Any, str | None]:
+    """As run_in, but with the value's own repr: a part of the program, as far as the core is concerned. None: it asks
+    for something outside, such as the id of the object."""
     has_value, value = run_in(frame, text)
     if not has_value:
         return False, value, ""
@@ -121,7 +122,7 @@ def shown(frame: Any, text: str) -> tuple[bool, Any, str]:
     except RuntimeError as error:
         if "reaches outside the recording" not in str(error):
             raise
-        return True, value, render(value)  # for instance a repr that shows the id of the object
+        return True, value, None
 
 
 def evaluate(core: Any, shelf: Shelf, frame: Any, text: str) -> tuple[str, Row | None, str | None]:
@@ -134,7 +135,7 @@ def evaluate(core: Any, shelf: Shelf, frame: Any, text: str) -> tuple[str, Row |
         has_value, value, own = as_program(core, shown, frame, text.strip())
         if has_value:
             name, _, kind, reference, named, indexed, expression = shelf.row(text, value, text)
-            row = (name, own, kind, reference, named, indexed, expression)
+            row = (name, render(value) if own is None else own, kind, reference, named, indexed, expression)
     except BaseException as error:
         failure = as_program(core, describe, error)
     finally:
