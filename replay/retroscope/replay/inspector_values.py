@@ -286,7 +286,8 @@ def _object(value: Any, kind: type, most: int, depth: int, seen: tuple[int, ...]
         return "array(" + items + ", " + array_facts(value) + ")"
     contents = contents_of(value, kind)
     if contents is not None:
-        return _table(name, contents, most, depth, seen)
+        short = "pandas." + name.rpartition(".")[2]  # older releases say in which of their files it is
+        return _table(short if contents.whole else name, contents, most, depth, seen)
     if is_numpy_number(kind):
         return name + "(" + _render(value.item(), most, depth - 1, seen) + ")"
     own = dict(attributes(value))
