@@ -72,11 +72,50 @@ static int try_over(boundary_entry *Py_UNUSED(entry), const boundary_call *call)
     return !t || t->over;
 }
 
+/* 1 when the thread of a handle is over, as CPython knows it; 0, or -1 with an exception. */
+static int try_done(boundary_entry *Py_UNUSED(entry), const boundary_call *call)
+{
+    core_hidden++;
+    PyObject *done = PyObject_CallMethod(call->self, "is_done", NULL);
+    core_hidden--;
+    int yes = done ? PyObject_IsTrue(done) : -1;
+    Py_XDECREF(done);
+    return yes;
+}
+
+static bool is_own(PyObject *handle)
+{
+    core_hidden++;
+    PyObject *ident = PyObject_GetAttrString(handle, "ident");
+    core_hidden--;
+    bool own = ident && PyLong_AsUnsignedLong(ident) == thread_ident();
+    Py_XDECREF(ident);
+    PyErr_Clear();
+    return own;
+}
+
+/* That of a thread that was there before us: the main one, which is over when threading says so. */
+static PyObject *join_unknown(boundary_entry *entry, const boundary_call *call)
+{
+    PyObject *limit = boundary_argument(call, 0, "timeout");
+    double timeout = limit && limit != Py_None ? PyFloat_AsDouble(limit) : -1;
+    if (PyErr_Occurred())
+        return NULL;
+    int done = is_own(call->self) ? 1 : try_done(entry, call);
+    if (!done && timeout != 0 && turn_is_shared) {
+        const waiting w = {entry, call, call->self, timeout};
+        done = wait_until(&w, try_done);
+    }
+    if (done < 0)
+        return NULL;
+    return done || !turn_is_shared ? entry->original(entry, call) : Py_NewRef(Py_None);
+}
+
 PyObject *handle_join(boundary_entry *entry, const boundary_call *call)
 {
     thread *t = by_handle(call->self);
     if (!t)
-        return entry->original(entry, call);
+        return join_unknown(entry, call);
     PyObject *limit = boundary_argument(call, 0, "timeout");
     double timeout = limit && limit != Py_None ? PyFloat_AsDouble(limit) : -1;
     if (PyErr_Occurred())
@@ -119,7 +158,12 @@ PyObject *handle_set_done(boundary_entry *entry, const boundary_call *call)
     thread *t = by_handle(call->self);
     if (t)
         t->over = true;
-    return t && core_mode == MODE_REPLAY ? Py_NewRef(Py_None) : entry->original(entry, call);
+    if (t && core_mode == MODE_REPLAY)
+        Py_RETURN_NONE;
+    PyObject *result = entry->original(entry, call);
+    if (result && !t)
+        wait_is_over(call->self);
+    return result;
 }
 
 static thread *awaited_at_exit(void)

@@ -82,6 +82,7 @@ PROGRAMS = [
     script("threads_ending", same=False),  # idents
     script("threads_entries", same=False),
     script("threads_idle", same=False),
+    script("threads_join_main"),
     script("threads_killed"),
     script("threads_limits", same=False),  # 3.11 counts a call more where it traces
     script("threads_locals", same=False),
