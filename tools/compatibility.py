@@ -40,13 +40,10 @@ those of asyncio, subprocess, signal, multiprocessing and concurrent.futures wer
 the script), but for some that were run by themselves on 3.11 and 3.12. On 3.12 about 19 and on 3.13 about 25 of the
 slowest were not reached.
 
-The interpreters that were measured come without `test_multiprocessing_fork`. Its classes, made of `_test_multiprocessing`
-and run one by one on 3.11: 68 of 69 exact. The other one writes through one map of a shared memory and reads through
-another of the same process before its next input; replay shows each map its own content until then.
-
-This page is made by `make compatibility` from stored results; a sweep is
-`python tests/record_replay/stdlib_modules.py --results tests/record_replay/results` under each Python. Where several
-commits are named, only modules that had not been exact at the first sweep were measured again at the others.
+The 3.11 that was measured comes without `test_multiprocessing_fork`. Its classes, made of `_test_multiprocessing` and
+run one by one, but for that of thread pools, which plain Python did not always end: 68 of 69 exact. The other one writes
+through one map of a shared memory and reads through another of the same process before its next input; replay shows
+each map its own content until then.
 """
 
 
