@@ -41,7 +41,7 @@ the script), but for some that were run by themselves on 3.11 and 3.12. On 3.12 
 slowest were not reached.
 
 The 3.11 that was measured comes without `test_multiprocessing_fork`. Its classes, made of `_test_multiprocessing` and
-run one by one, but for that of thread pools, which plain Python did not always end: 68 of 69 exact. The other one writes
+run one by one, but for that of thread pools, which plain Python did not always end: 68 of 69 exact. The other writes
 through one map of a shared memory and reads through another of the same process before its next input; replay shows
 each map its own content until then.
 """
