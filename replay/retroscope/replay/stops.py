@@ -81,6 +81,15 @@ class Stops:
             raise ReplayError(f"there is no tick {tick}: {error}") from error
         return self.moment(reason, text)
 
+    def tick_of_input(self, number: int) -> Tick:
+        """The last tick before whose line fewer than `number` + 1 inputs were used."""
+        return Tick(max(self._motion.last_tick_where(lambda stopped: stopped.input <= number), 1))
+
+    def tick_after_input(self, number: int) -> Tick:
+        """The first tick at which this input has been used, or the last there is."""
+        tick = self.tick_of_input(number) + 1
+        return Tick(tick if self._motion.end is None else min(tick, self._motion.end.tick))
+
     def go_to_failure(self) -> Moment:
         self._motion.learn_end()
         ending = self._ending()

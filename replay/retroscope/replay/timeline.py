@@ -156,7 +156,7 @@ class Timeline:
         """Before the line that makes this input."""
         if not 0 <= input < self.recording.inputs:
             raise ReplayError(f"there is no input {input}; they are numbered from 0 to {self.recording.inputs - 1}")
-        return self._move(lambda: self._stops.go(self._tick_of_input(input)))
+        return self._move(lambda: self._stops.go(self._stops.tick_of_input(input)))
 
     def goto_end(self) -> Moment:
         return self._move(self._stops.go_to_the_end)
@@ -265,7 +265,7 @@ class Timeline:
     def goto_time(self, text: str) -> Moment:
         """To `12:34:56.789`, or `+3.5s` after the start, as near as the recording knows."""
         told = find_time(self.recording, text)
-        return self._move(lambda: self._stops.go(self._tick_after_input(told.input), text=told.text))
+        return self._move(lambda: self._stops.go(self._stops.tick_after_input(told.input), text=told.text))
 
     def goto_raise(self, number: int, types: Sequence[str] = ()) -> Moment:
         """To the N-th exception that was raised, in the user's own code if only that is shown; of these types only."""
@@ -491,15 +491,6 @@ class Timeline:
         if self._watches:
             want |= Want.WATCH
         return Search(want, ANY_DEPTH, thread, self._table.conditions, marks=marks)
-
-    def _tick_of_input(self, number: int) -> Tick:
-        """The last tick before whose line fewer than `number` + 1 inputs were used."""
-        return Tick(max(self._motion.last_tick_where(lambda stopped: stopped.input <= number), 1))
-
-    def _tick_after_input(self, number: int) -> Tick:
-        """The first tick at which this input has been used, or the last there is."""
-        tick = self._tick_of_input(number) + 1
-        return Tick(tick if self._motion.end is None else min(tick, self._motion.end.tick))
 
     def _on_leg(self, stopped: Stopped) -> None:
         if self._progress and time.monotonic() - self._progress_shown > _PROGRESS_EVERY:
