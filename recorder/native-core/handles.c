@@ -83,25 +83,31 @@ static int try_done(boundary_entry *Py_UNUSED(entry), const boundary_call *call)
     return yes;
 }
 
-static bool is_own(PyObject *handle)
+/* The identity of a handle's thread, 0 if none was started. */
+static unsigned long ident_of(PyObject *handle)
 {
     core_hidden++;
     PyObject *ident = PyObject_GetAttrString(handle, "ident");
     core_hidden--;
-    bool own = ident && PyLong_AsUnsignedLong(ident) == thread_ident();
+    unsigned long value = ident ? PyLong_AsUnsignedLong(ident) : 0;
     Py_XDECREF(ident);
-    PyErr_Clear();
-    return own;
+    if (PyErr_Occurred()) {
+        PyErr_Clear();
+        return 0;
+    }
+    return value;
 }
 
-/* That of a thread that was there before us: the main one, which is over when threading says so. */
+/* That of a thread that was there before us: the main one, which is over when threading says so. One that is not started,
+ * and the own one, cannot be waited for: the original says so. */
 static PyObject *join_unknown(boundary_entry *entry, const boundary_call *call)
 {
     PyObject *limit = boundary_argument(call, 0, "timeout");
     double timeout = limit && limit != Py_None ? PyFloat_AsDouble(limit) : -1;
     if (PyErr_Occurred())
         return NULL;
-    int done = is_own(call->self) ? 1 : try_done(entry, call);
+    unsigned long ident = ident_of(call->self);
+    int done = ident == 0 || ident == thread_ident() ? 1 : try_done(entry, call);
     if (!done && timeout != 0 && turn_is_shared) {
         const waiting w = {entry, call, call->self, timeout};
         done = wait_until(&w, try_done);

@@ -143,16 +143,19 @@ class SnapshotStore:
             self._next_measured = ended + max(_MEASURE_EVERY, pause)
 
     def _shed_memory(self, now: int) -> bool:
-        """Whether it was too much."""
-        sizes = {process.tick: process.memory() for process in self._processes}
-        total = sum(sizes.values())
-        was_too_much = total > self._budget
-        while total > self._budget and len(self._ticks) > 2:
-            index = min(range(1, len(self._ticks)), key=lambda i: self._worth(i, now))
-            total -= sizes[self._ticks[index]]
-            self._drop(index)
-        self._most = total
-        return was_too_much
+        """Whether it was too much. What a snapshot shared with others counts for them when it goes, and so does what
+        processes share that are no snapshots: so it is measured again, and some room is left."""
+        room, was_too_much = self._budget, False
+        while True:
+            sizes = {process.tick: process.memory() for process in self._processes}
+            self._most = total = sum(sizes.values())
+            if total <= room or len(self._ticks) <= 2:
+                return was_too_much
+            was_too_much, room = True, self._budget - self._budget // 8
+            while total > room and len(self._ticks) > 2:
+                index = min(range(1, len(self._ticks)), key=lambda i: self._worth(i, now))
+                total -= sizes[self._ticks[index]]
+                self._drop(index)
 
     def _worth(self, index: int, now: int) -> float:
         """What a snapshot saves: the gap it splits, against how far the user has to go to need it."""
