@@ -29,13 +29,9 @@ def test_a_race_is_lost_again_in_the_same_way(attempt: int, tmp_path: Path) -> N
 
 
 def test_chaos_finds_the_race(tmp_path: Path) -> None:
-    """Preemptions are drawn at random, so in about two runs of a hundred none falls between reading and writing."""
-    found = 0
-    for seed in range(5):
-        recorded = record("threads_race.py", tmp_path / f"{seed}.db", tmp_path, f"--chaos={seed + 1}")
-        kept, whole = (int(word) for word in recorded.stdout.split() if word.isdigit())
-        found += kept < whole
-    assert found >= 3, "hardly any update was lost although threads were preempted at random"
+    recorded = record("threads_race.py", tmp_path / "race.db", tmp_path, "--chaos")
+    kept, whole = (int(word) for word in recorded.stdout.split() if word.isdigit())
+    assert kept < whole, "no update was lost although threads were preempted at random"
 
 
 def test_a_thread_that_waits_unseen_neither_hangs_the_program_nor_is_replayed_wrongly(tmp_path: Path) -> None:
