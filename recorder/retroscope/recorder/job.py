@@ -49,6 +49,7 @@ class Job:
         self._mask = {int(number) for number in pthread_sigmask(SIG_BLOCK, _ALL)}
         self._handlers: dict[int, object] = {}
         self.told_to_end = False  # has somebody sent what usually ends a program?
+        self._changed = self._following = False
         try:
             self.pid = start(ring, self._mask)
             self.descriptor = os.pidfd_open(self.pid)
@@ -90,11 +91,19 @@ class Job:
             return False  # dead: it can never stop again
 
     def _stop_together(self, number: int, frame: object) -> None:
-        """When the program has stopped, so do we, so that the shell sees it; when we are continued, so is it."""
-        if self._is_stopped():
-            os.kill(os.getpid(), _SIGSTOP)
+        """When the program has stopped, so do we, so that the shell sees it; when we are continued, so is it.
+
+        Another SIGCHLD can call this inside itself when the shell has continued us and not yet the program: to stop
+        for the same stop again would be for ever.
+        """
+        self._changed = True
+        while self._changed and not self._following:
+            self._following, self._changed = True, False
             if self._is_stopped():
-                self._send(_SIGCONT)
+                os.kill(os.getpid(), _SIGSTOP)
+                if self._is_stopped():
+                    self._send(_SIGCONT)
+            self._following = False
 
     def reap(self) -> tuple[str, int]:
         """Waits for its end, passing signals on: ("exited", status) or ("signal", number)."""
