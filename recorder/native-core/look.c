@@ -80,7 +80,7 @@ void look_limit(void)
 
 void look_and_exit(int stream, bool with_frame)
 {
-    if (!inspector || !Py_IsInitialized())
+    if (!inspector || (!with_frame && !Py_IsInitialized()))
         _exit(1);  /* the stream closes without an answer: there is no interpreter any more */
     core_looking = 1;
     prctl(PR_SET_PDEATHSIG, SIGKILL);  /* it may wait for ever in C code, where no controller's end is noticed */
