@@ -3,6 +3,7 @@
 #include "arena.h"
 #include "contexts.h"
 #include "control.h"
+#include "watch.h"
 
 #include <string.h>
 
@@ -148,8 +149,30 @@ static uint32_t number_of(observed_frame *record)
     return record->number;
 }
 
-static void pop_unwound(observed_stack *stack)
+/* An exception was thrown into it and given on to what it waits for, which has yielded since: it has not run. */
+static bool is_suspended(const observed_frame *record)
 {
+    return record->facts->is_generator && !frames_generator_is_over(record->at, watch_read);
+}
+
+static void leave(observed_stack *stack, bool is_yield, PyObject *value)
+{
+    observed_frame *record = stack->frames[--stack->depth];
+    block_row(ROW_LEAVE, observed_tick);
+    block_put(COLUMN_CALLS, is_yield);
+    block_value(value, INT_PLACE_OF_ROW(ROW_LEAVE));
+    record->depth = -1;
+    if (!is_yield)
+        drop_record(record);
+}
+
+/* The innermost frame is not on the stack any more, and nothing was told of its end. */
+static void pop(observed_stack *stack)
+{
+    if (is_suspended(stack->frames[stack->depth - 1])) {
+        leave(stack, true, NULL);
+        return;
+    }
     block_row(ROW_UNWIND, observed_tick);
     drop_record(stack->frames[--stack->depth]);
 }
@@ -192,7 +215,7 @@ observed_frame *observed_settle(const frame *f)
     }
     int32_t depth = known ? record_of(known)->depth : -1;
     while ((int32_t)stack->depth > depth + 1)
-        pop_unwound(stack);
+        pop(stack);
     while (n > 0) {
         const frame *next = missing[--n];
         observed_frame *record = record_of(next);
@@ -213,7 +236,7 @@ observed_frame *observed_enter(const frame *f)
         observed_flush(caller);
     else
         while (stack->depth)
-            pop_unwound(stack);
+            pop(stack);
     observed_frame *old = record_of(f);
     if (old && old->depth < 0)
         drop_record(old); /* of a generator that has died */
@@ -234,16 +257,8 @@ observed_frame *observed_enter(const frame *f)
 void observed_leave(bool is_yield, PyObject *value)
 {
     observed_stack *stack = running_stack();
-    if (!stack->depth)
-        return;
-    observed_frame *record = stack->frames[stack->depth - 1];
-    block_row(ROW_LEAVE, observed_tick);
-    block_put(COLUMN_CALLS, is_yield);
-    block_value(value, INT_PLACE_OF_ROW(ROW_LEAVE));
-    stack->depth--;
-    record->depth = -1;
-    if (!is_yield)
-        drop_record(record);
+    if (stack->depth)
+        leave(stack, is_yield, value);
 }
 
 /* --- variables ------------------------------------------------------------------------------------------------ */

@@ -71,7 +71,7 @@ def observed(blocks: list[bytes], program: str) -> list[Any]:
             if kind == LINE:
                 variables = None if flags & 8 else follower.shown(frame)
                 rows.append((follower.thread(rest[2]), name, rest[1], variables))
-            elif rest[0] < 2:
+            elif rest[0] < 2 and rest[1] is not None:  # None: nothing of its own code ran
                 rows.append((follower.thread(rest[2]), name, None, shown(rest[1])))
     plain_rows: list[Any] = json.loads(json.dumps(rows))
     return plain_rows
@@ -86,6 +86,21 @@ def test_variables_and_results_are_those_of_plain_python(name: str, valued: Reco
     for line, (here, there) in enumerate(zip(seen, expected, strict=False)):
         assert here == there, f"event {line}"
     assert len(seen) == len(expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_frame_that_has_ended_never_goes_on(name: str, valued: Recorder) -> None:
+    """What was thrown into goes on when what it waits for has ended: it had not ended itself."""
+    blocks, _ = observe(valued(name))
+    ended, resumed = set(), 0
+    for block in blocks:
+        for kind, _, frame, *rest in _core.block_events(block, 0, TO_THE_END, ENTER | RESUME | LEAVE | LINE):
+            resumed += kind == RESUME
+            assert frame > 0 or kind in (ENTER, LEAVE), "it began while observed, so it is known"
+            assert frame == 0 or frame not in ended
+            if kind == LEAVE and rest[0] != 1:
+                ended.add(frame)
+    assert resumed or name != "suspending"
 
 
 @pytest.mark.parametrize("name", ["bindings", "suspending", "threaded"])
