@@ -14,14 +14,15 @@ from retroscope.replay.index import Index, NotIndexed
 from retroscope.replay.index_facts import Kind, Rendered
 
 _HOW = ("returned", "yielded", "unwound")
+_VISIBLE, _GENERATOR, _NAMES_IN_A_DICT = 1, 2, 8
 
 
 @dataclass(frozen=True)
 class FrameState:
     """A frame at a moment. `id`: tick of its first line. `line_tick`: of its last line, at which `line` began to run.
 
-    `variables`: those that are bound; None where they were not noted, as in library code. In frames that wait for
-    others, what they share with inner functions is what it was at their last line.
+    `variables`: those that are bound; None where they were not noted, as in library code, modules and the bodies of
+    classes. In frames that wait for others, what they share with inner functions is what it was at their last line.
     """
 
     id: int
@@ -94,9 +95,10 @@ def _frame_state(index: Index, tick: int, row: _Row) -> FrameState:
     if (not line or variables is None) and 0 < last < index.entries[number].first:
         line, variables, names = _elsewhere(index, last, identity, names)
     named_values = None
-    if variables is not None:
+    if variables is not None and not flags & _NAMES_IN_A_DICT:
         named_values = {names[slot]: Rendered.of(value) for slot, value in variables.items() if value is not None}
-    return FrameState(identity, function, path, line, last, bool(flags & 1), bool(flags & 2), named_values)
+    visible, generator = bool(flags & _VISIBLE), bool(flags & _GENERATOR)
+    return FrameState(identity, function, path, line, last, visible, generator, named_values)
 
 
 def _last_before(index: Index, number: int, address: int) -> int:
