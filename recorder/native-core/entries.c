@@ -56,12 +56,22 @@ static bool makes_generator(const frame *f)
     return f->f_code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR) && f->owner != FRAME_OWNED_BY_GENERATOR;
 }
 
+/* A generator that waited for another one which caught what was thrown into both, and then returned, goes on behind the
+ * instruction that tells tracing of the entry. */
+static bool resumes_untold(const frame *f, int throwing)
+{
+    if (f->owner != FRAME_OWNED_BY_GENERATOR || throwing || _Py_OPCODE(*f->prev_instr) == RETURN_GENERATOR)
+        return false;
+    int next = _Py_OPCODE(f->prev_instr[1]);
+    return next != RESUME && next != RESUME_QUICK;
+}
+
 /* Of the entry of a frame that makes a generator tracing would not tell, nor of one that is too deep. */
-static bool runs_untraced(const PyThreadState *thread, const frame *f)
+static bool runs_untraced(const PyThreadState *thread, const frame *f, int throwing)
 {
     if (tracer_theirs || thread->c_profilefunc || !code_may_run_untraced(f->f_code) || thread->recursion_remaining <= NEAR_LIMIT)
         return false;
-    return makes_generator(f) ? count_is_on : count_entry();
+    return makes_generator(f) || resumes_untold(f, throwing) ? count_is_on : count_entry();
 }
 
 /* The calls below take no more C stack: they are traced. */
@@ -87,7 +97,7 @@ static PyObject *enter(PyThreadState *thread, frame *f, int throwing)
     int unchecked = !traced && skips_check(caller->current_frame);
     bool deep = (char *)__builtin_frame_address(0) < deep_from;
     thread->recursion_remaining -= unchecked;
-    caller->use_tracing = !deep && runs_untraced(thread, f) ? 0 : 255; /* the callee takes it over */
+    caller->use_tracing = !deep && runs_untraced(thread, f, throwing) ? 0 : 255; /* the callee takes it over */
     PyObject *result = deep ? evaluate_deep(thread, f, throwing) : frames_evaluate_at_last(thread, f, throwing);
     thread->recursion_remaining += unchecked;
     if (!thread->c_tracefunc && !thread->c_profilefunc)

@@ -87,6 +87,7 @@ PROGRAMS = [
     script("threads_limits", same=False),  # 3.11 counts a call more where it traces
     script("threads_locals", same=False),
     script("threads_race", same=False),
+    script("threads_throw", same=False),
     script("threads_waiting", same=False),
     script("unraisable_in_threads"),
     script("values"),
