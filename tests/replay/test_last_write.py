@@ -398,6 +398,97 @@ def test_a_line_that_waited_is_the_one_that_wrote(tmp_path: Path, hit: int) -> N
         assert timeline.stack()[0].line == 14
 
 
+STORED_AFTER_A_PAUSE = """\
+import asyncio
+kept = {}
+async def slow(turns):
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return turns
+def use(value):
+    used = value
+    return used
+async def worker(turns):
+    before = turns
+    kept[turns] = await slow(turns)
+    return use(await slow(turns)) + before
+async def main():
+    return await asyncio.gather(*map(worker, (1, 2, 3)))
+print(asyncio.run(main()))
+end = 1
+"""
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_line_that_went_on_after_a_pause_is_found(tmp_path: Path, turns: int) -> None:
+    """Other tasks ran at the same depth before it stored an item, or called, in the end."""
+    program = tmp_path / "program.py"
+    program.write_text(STORED_AFTER_A_PAUSE)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        began: dict[int, Tick] = {}
+        for line in (12, 13):
+            for moment in list(timeline.hits(Breakpoint(1, path=str(program), line=line)))[:-1]:
+                timeline.goto(moment.tick)
+                if timeline.evaluate("turns").text == str(turns):
+                    began[line] = moment.tick
+        timeline.goto_hit(Breakpoint(1, path=str(program), line=17), 1)
+        assert timeline.last_write(f"kept[{turns}]").tick == began[12]
+        timeline.goto_hit(Breakpoint(1, path=str(program), line=9, condition=f"used == {turns}"), 1)
+        passed = timeline.last_write("value")
+        assert passed.text.endswith("passed by this call")
+        assert passed.tick == began[13]
+
+
+SAME_ITEM = """\
+from enum import IntEnum
+class Key(IntEnum):
+    two = 2
+numbers = [0, 0, 0]
+numbers[2] = 5
+numbers[-1] = 7
+numbers[-1] = 5
+sliced = [0, 0, 0]
+sliced[1] = 5
+sliced[0:2] = [0, 7]
+sliced[0:2] = [0, 5]
+moved = [0, 5, 0]
+moved[1] = 6
+del moved[0]
+moved[0:0] = [0]
+keyed = {1: 0, 2: 0, "two": 0, (2, 3): 0}
+keyed[1] = 5
+keyed[True] = 6
+keyed[True] = 5
+keyed[2] = 5
+keyed[Key.two] = 6
+keyed[Key.two] = 5
+keyed["two"] = 5
+keyed[3] = 6
+keyed[2, 3] = 6
+end = 1
+"""
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_an_item_has_several_keys(tmp_path: Path, indexed: bool) -> None:
+    program, trace = tmp_path / "program.py", tmp_path / "t.db"
+    program.write_text(SAME_ITEM)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], check=True)
+    if indexed:
+        recording = Recording(str(trace))
+        assert IndexBuilder(recording, workers=1).build().complete
+        recording.close()
+    with Timeline.open(trace) as timeline:
+        for expression, line in (
+            ("numbers[2]", 7), ("sliced[1]", 11), ("moved[1]", 15),
+            ("keyed[1]", 19), ("keyed[2]", 22), ("keyed['two']", 23),
+        ):  # fmt: skip
+            timeline.goto_hit(Breakpoint(1, path=str(program), line=26), 1)
+            timeline.last_write(expression)
+            assert (expression, timeline.stack()[0].line) == (expression, line)
+
+
 CALLED_BY_THE_LIBRARY = """\
 import contextlib
 def double(value):

@@ -6,6 +6,7 @@ who needs certainty compares values, or searches.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +35,39 @@ def last_attribute(index: Index, address: int, name: str, before: int) -> Store 
 
 
 def last_item(index: Index, address: int, key: str, before: int) -> Store | None:
-    """The same for an item of a container, `key` as Python writes it."""
-    return _last(index, Kind.ITEM, address, None, before, lambda row: bool(row[3] == address and row[4][2] == key))
+    """The same for an item of a container, `key` as Python writes it. NotIndexed where a store to another key may have
+    been one to this item."""
+    type_name = type(ast.literal_eval(key)).__name__
+
+    def holds(row: tuple[Any, ...]) -> bool:
+        if row[3] != address or _is_other(row[4], key, type_name, row[5] is None):
+            return False
+        if row[4] is None or row[4][2] != key:
+            raise NotIndexed("a slice or a key was stored to that may mean this item as well")
+        return True
+
+    return _last(index, Kind.ITEM, address, None, before, holds)
+
+
+_ALIKE = {"str": "str", "bytes": "bytes", "NoneType": "None", "tuple": "tuple",
+          "int": "number", "bool": "number", "float": "number", "complex": "number"}  # fmt: skip
+"""What may equal one another, of the types whose values are no key of another type's."""
+_CUT = 1
+
+
+def _is_other(stored: tuple[str, int, str, int] | None, key: str, type_name: str, deletes: bool) -> bool:
+    """Whether a store to a key is surely none to the item of `key`, which is of a type of this name.
+
+    In a list -1 may be 3, and a deletion moves what is behind it; a key of the program's own may equal any."""
+    if stored is None or stored[2] == key:
+        return False
+    kinds = _ALIKE.get(stored[0]), _ALIKE.get(type_name)
+    if None in kinds or kinds[0] != kinds[1]:
+        return None not in kinds
+    if kinds[0] != "number":
+        return kinds[0] in ("str", "bytes") and not stored[3] & _CUT
+    are_small = stored[0] == type_name == "int" and "x" not in stored[2]
+    return are_small and not deletes and (stored[2][:1] == "-") == (key[:1] == "-")
 
 
 def last_name(index: Index, address: int, name: str, before: int) -> Store | None:

@@ -176,9 +176,7 @@ class LastWrite:
             words = process.stack()
         if tick < before and len(words) == depth:
             return tick
-        marks = Marks(words[len(words) - depth :][:1], beginning=beginning).showing_all()
-        found = next(self._motion.backward(Search(Want.MARKED, marks=marks), tick), None)
-        return found.tick if found is not None and bool(found.detail >> 1) == beginning else 0
+        return self._last_line(words[len(words) - depth :][:1], tick, beginning)
 
     def _ran_at(self, tick: int) -> bool:
         """Whether the very frame of the variable stood where it stands now: another one keeps its own elsewhere."""
@@ -191,7 +189,7 @@ class LastWrite:
         state = self._state_at(began)
         assert state is not None
         _, _, depth, _, thread = self._subject[1]
-        tick = self._shallow(depth - 1, began, thread)
+        tick = self._under_way(depth - 1, began, thread)
         sentence = self._sentence(state, began, None)
         return Write(self._seen_tick(tick) if visible_only else tick, sentence + ", passed by this call")
 
@@ -225,7 +223,7 @@ class LastWrite:
         lines = [each for each in self._lines_that_went_on(change.tick) if change.detail in (0, each.thread)]
         writers = [line for line in lines if line.may_write]
         if len(writers) == 1:
-            return self._shallow(writers[0].depth, change.tick, writers[0].thread), passed
+            return self._under_way(writers[0].depth, change.tick, writers[0].thread), passed
         places = " or ".join(line.place for line in (writers or lines) if not line.began)
         return change.tick - 1, passed + (f"; or by {places}, when it went on" if places else "")
 
@@ -249,11 +247,33 @@ class LastWrite:
             thread = process.last.thread if process.last else ANY_THREAD
         if True not in visible or visible[0]:
             return tick
-        return self._shallow(len(visible) - visible.index(True), tick + 1, thread, Want.VISIBLE)
+        return self._under_way(len(visible) - visible.index(True), tick + 1, thread)
 
-    def _shallow(self, depth: int, bound: int, thread: int, want: int = 0) -> int:
+    def _under_way(self, depth: int, bound: int, thread: int) -> int:
+        """The line that was under way just before `bound` in the frame at `depth` of a thread."""
+        here = bound - 1
+        with self._standing(here) as process:
+            is_running = process.last is not None and process.last.thread == thread
+        if not is_running:
+            ran = next(self._motion.backward(Search(Want.LINE, thread=thread), bound), None)
+            here = here if ran is None else ran.tick
+        with self._standing(here) as process:
+            words = process.stack()
+        frame = words[len(words) - depth :][:1] if 0 < depth <= len(words) else ()
+        if not frame or not frame[0] & Marks.GENERATOR:
+            return self._shallow(depth, bound, thread)
+        return here if depth == len(words) else self._last_line(frame, here) or here
+
+    def _last_line(self, frame: tuple[int, ...], bound: int, beginning: bool = False) -> int:
+        """The last line of a generator or coroutine before `bound`, where it is on the stack; 0: it began later. With
+        `beginning` the line that was running when it began."""
+        marks = Marks(frame, beginning=beginning).showing_all()
+        found = next(self._motion.backward(Search(Want.MARKED, marks=marks), bound), None)
+        return found.tick if found is not None and bool(found.detail >> 1) == beginning else 0
+
+    def _shallow(self, depth: int, bound: int, thread: int) -> int:
         """The last line before `bound` of a thread that is at most so deep."""
-        found = next(self._motion.backward(Search(Want.SHALLOW | want, depth, thread), bound), None)
+        found = next(self._motion.backward(Search(Want.SHALLOW, depth, thread), bound), None)
         return bound - 1 if found is None else found.tick
 
     def _state_at(self, tick: int) -> State | None:
