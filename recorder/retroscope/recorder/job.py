@@ -9,6 +9,7 @@ in the second case it reaches the program twice.
 from __future__ import annotations
 
 import os
+import time
 from _signal import (  # type: ignore[import-not-found]  # the signal module would import enum
     SIG_BLOCK,
     SIG_IGN,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _SIGCONT, _SIGSTOP = 18, 19
 _PASSED_ON = (SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2)
 _ALL = (*_PASSED_ON, SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU)
+_SECONDS_FOR_ALL = 0.02  # a shell continues a whole process group, one process after the other
 
 
 class Job:
@@ -49,7 +51,6 @@ class Job:
         self._mask = {int(number) for number in pthread_sigmask(SIG_BLOCK, _ALL)}
         self._handlers: dict[int, object] = {}
         self.told_to_end = False  # has somebody sent what usually ends a program?
-        self._changed = self._following = False
         try:
             self.pid = start(ring, self._mask)
             self.descriptor = os.pidfd_open(self.pid)
@@ -84,26 +85,26 @@ class Job:
         except ProcessLookupError:
             return  # it has ended in the meantime
 
-    def _is_stopped(self) -> bool:
+    def _has_stopped(self) -> bool:
+        """Has it stopped since the last time this was asked?"""
         try:
-            return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+            return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG) is not None
         except ChildProcessError:
             return False  # dead: it can never stop again
 
-    def _stop_together(self, number: int, frame: object) -> None:
-        """When the program has stopped, so do we, so that the shell sees it; when we are continued, so is it.
+    def _rests(self) -> bool:
+        with open(f"/proc/{self.pid}/stat", "rb") as file:  # ours until it is reaped
+            return file.read().rpartition(b") ")[2].startswith(b"T")
 
-        Another SIGCHLD can call this inside itself when the shell has continued us and not yet the program: to stop
-        for the same stop again would be for ever.
-        """
-        self._changed = True
-        while self._changed and not self._following:
-            self._following, self._changed = True, False
-            if self._is_stopped():
-                os.kill(os.getpid(), _SIGSTOP)
-                if self._is_stopped():
-                    self._send(_SIGCONT)
-            self._following = False
+    def _stop_together(self, number: int, frame: object) -> None:
+        """When the program has stopped, so do we, so that the shell sees it; when we are continued, so is it."""
+        stopped = self._has_stopped()
+        while stopped:
+            os.kill(os.getpid(), _SIGSTOP)
+            time.sleep(_SECONDS_FOR_ALL)
+            stopped = self._has_stopped()
+            if not stopped and self._rests():
+                self._send(_SIGCONT)
 
     def reap(self) -> tuple[str, int]:
         """Waits for its end, passing signals on: ("exited", status) or ("signal", number)."""
