@@ -220,6 +220,61 @@ def test_terminate_while_recording_ends_the_program_and_opens_what_was_recorded(
     assert client.wait_for("stopped")["reason"] == "entry"
 
 
+@pytest.mark.parametrize("ending", ["by itself", "terminate", "cancel"])
+def test_a_launch_that_takes_long_is_answered_while_the_program_runs(
+    client: Client, tmp_path: Path, ending: str
+) -> None:
+    """Editors show no Stop before, and Neovim complains after four seconds."""
+    gate = tmp_path / "gate"
+    program = tmp_path / "slow.py"
+    program.write_text(
+        "import os, signal, time\nasked = []\nsignal.signal(signal.SIGINT, lambda *_: asked.append(1))\n"
+        f"while not asked and not os.path.exists({str(gate)!r}):\n    time.sleep(0.01)\nprint('end')\n"
+    )
+    begin(client, supportsProgressReporting=True)
+    client.request("launch", program=str(program))
+    progress = client.wait_for("progressStart")
+    assert progress["title"] == "Recording slow.py"
+    assert progress["cancellable"] is True
+    with pytest.raises(Refused, match="^the program is still being recorded: Stop ends it and opens its recording$"):
+        client.request("evaluate", expression="1 + 1", context="repl")
+    with pytest.raises(Refused, match="^the program is still being recorded"):
+        client.request("pause", threadId=1)
+    assert "event initialized" not in client.order
+    if ending == "terminate":
+        client.request("terminate")
+    elif ending == "cancel":
+        client.request("cancel", progressId=progress["progressId"])
+    else:
+        gate.touch()
+    assert client.wait_for("progressEnd") == {"progressId": progress["progressId"]}
+    client.wait_for("initialized")
+    client.request("configurationDone")
+    assert client.wait_for("stopped")["reason"] == "entry"
+    assert client.output("stdout") == "end\n"
+    assert client.request("evaluate", expression="1 + 1", context="repl")["result"] == "2"
+    client.request("cancel", progressId=progress["progressId"])  # too late: no more than an answer
+    assert client.order.count("response launch") == 1
+
+
+def test_progress_is_for_clients_that_can_show_it(client: Client, tmp_path: Path) -> None:
+    program = tmp_path / "slow.py"
+    program.write_text("import time\ntime.sleep(2)\n")
+    start(client, "launch", program=str(program))
+    assert not client.waiting("progressStart")
+
+
+def test_a_launch_that_fails_after_its_answer_ends_the_session(client: Client, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    program = tmp_path / "slow.py"
+    program.write_text(f"import os, time\ntime.sleep(2)\nos.rmdir({str(folder)!r})\n")
+    begin(client)
+    client.request("launch", program=str(program), trace=str(folder / "trace.db"))
+    client.wait_for("terminated")
+    assert "slow.py could not be recorded: FileNotFoundError" in client.output("stderr")
+
+
 @pytest.mark.parametrize("how", ["disconnect", "cancel", "hang up"])
 def test_leaving_while_recording_ends_the_program(adapter: Adapter, tmp_path: Path, how: str) -> None:
     program = tmp_path / "endless.py"

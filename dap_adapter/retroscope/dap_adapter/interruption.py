@@ -21,13 +21,25 @@ class Interruption:
         self._lock = threading.Lock()
         self._ended = threading.Condition(self._lock)
         self._stop: Callable[[], None] | None = None
+        self._expected = False
         self._resumable = False
         self._briefly = False
         self._for_good = False
 
+    def expect(self) -> None:
+        """Work is about to begin: who wants to stop it from now on waits for it."""
+        with self._lock:
+            self._expected = True
+
+    def expect_no_more(self) -> None:
+        with self._lock:
+            self._expected = False
+            self._ended.notify_all()
+
     def during(self, stop: Callable[[], None], work: Callable[[], None], *, resumable: bool = False) -> None:
         with self._lock:
             self._stop = stop
+            self._expected = False
             self._resumable = resumable
             self._briefly = self._for_good = False
         try:
@@ -40,11 +52,12 @@ class Interruption:
     def for_good(self) -> None:
         """Asks more than once: a motion that is just beginning forgets what was asked before it began."""
         with self._lock:
-            self._for_good = True
             for _ in range(STOP_ATTEMPTS):
-                if self._stop is None:
+                self._for_good = True
+                if self._stop is not None:
+                    self._stop()
+                elif not self._expected:
                     return
-                self._stop()
                 self._ended.wait(STOP_INTERVAL)
 
     def briefly(self) -> None:

@@ -4,6 +4,9 @@ The order is the same for every client: `launch` records the program to its end,
 `initialized` event and is answered at once. So a client that waits for that answer before it sets breakpoints is
 served as well as one that does not, and every breakpoint can be verified when it is set. `configurationDone` makes
 the first stop.
+
+Where the program takes longer than `ANSWER_AFTER`, `launch` is answered while it is still being recorded: clients show
+how to stop a session, and cease to wonder whether there is an adapter at all, when they have that answer.
 """
 
 from __future__ import annotations
@@ -28,6 +31,12 @@ from retroscope.trace import TraceError
 OpenTimeline = Callable[[Path, int], TimelineApi]
 """Of the process with this number; 0: of the first."""
 """Opens a trace; raises ReplayError, TraceError or OSError."""
+
+ANSWER_AFTER = 1.5
+"""Seconds. Programs that cannot be started have ended by then, so that a failed launch can be answered as one; Neovim
+says after four that there is no answer."""
+PROGRESS = "recording"
+"""The protocol's progressId; a session records once."""
 
 CAPABILITIES = {
     "supportsConfigurationDoneRequest": True,
@@ -70,6 +79,7 @@ class Lifecycle:
         self._record_command = record_command
         self._first_stop: Callable[[], None] | None = None
         self._recording: Recording | None = None
+        self._without_debugging = False
         self._exit_status: int | None = None
 
     def requests(self) -> Mapping[str, Handler]:
@@ -83,7 +93,13 @@ class Lifecycle:
         }
 
     def urgent(self) -> Mapping[str, UrgentHandler]:
-        return {"terminate": self._end_recording, "disconnect": self._leave}
+        return {
+            "terminate": self._end_recording,
+            "disconnect": self._leave,
+            "cancel": self._cancel,
+            "evaluate": self._refuse_while_recording,
+            "pause": self._pause,
+        }
 
     def _initialize(self, arguments: Arguments) -> Body:
         if self._session.client:
@@ -96,6 +112,7 @@ class Lifecycle:
     def _launch(self, arguments: Arguments) -> Reply:
         self._refuse_a_second()
         launch = read_launch(arguments)
+        self._without_debugging = launch.without_debugging
         if launch.without_debugging:
             return Reply(then=lambda: self._run_to_the_end(launch))
         trace = self._record(launch)
@@ -133,8 +150,25 @@ class Lifecycle:
         """Runs a program to its end, its output going to the client; the exit status."""
         recording = self._recording = Recording(command, launch, self._show)
         statuses: list[int] = []
-        self._session.interruption.during(recording.stop, lambda: statuses.append(recording.wait()))
+
+        def work() -> None:
+            if not launch.without_debugging and not recording.ends_within(ANSWER_AFTER):
+                self._session.answer_early()
+                self._show_progress(launch, recording)
+            statuses.append(recording.wait())
+
+        self._session.interruption.during(recording.stop, work)
         return statuses[0]
+
+    def _show_progress(self, launch: Launch, recording: Recording) -> None:
+        """Until the program has ended, for clients that can show it."""
+        if self._session.client.get("supportsProgressReporting") is not True:
+            return
+        how_to_end = "Cancel or Stop ends the program and opens what was recorded"
+        body = {"progressId": PROGRESS, "title": f"Recording {launch.name}", "cancellable": True, "message": how_to_end}
+        self._session.channel.event("progressStart", body)
+        recording.wait()
+        self._session.channel.event("progressEnd", {"progressId": PROGRESS})
 
     def _run_to_the_end(self, launch: Launch) -> None:
         self._session.channel.event("initialized")
@@ -185,16 +219,41 @@ class Lifecycle:
             self._session.channel.event("exited", {"exitCode": self._exit_status})
         self._session.channel.event("terminated")
 
+    def _under_way(self) -> Recording | None:
+        """The recording, while the program runs."""
+        recording = self._recording
+        return None if self._session.is_open or recording is None or recording.is_over else recording
+
     def _end_recording(self, request: Request) -> bool:
         """While the program is being recorded, `terminate` ends the program only: then its recording is opened."""
-        recording = self._recording
-        if self._session.is_open or recording is None or recording.is_over:
+        recording = self._under_way()
+        if recording is None:
             self._session.interruption.for_good()
             return False
         recording.ask_to_stop()
-        self._session.say("Asked the program to stop (as Ctrl-C does); its recording will be opened.")
+        follows = "." if self._without_debugging else "; its recording will be opened."
+        self._session.say(f"Asked the program to stop (as Ctrl-C does){follows}")
         self._session.channel.respond(request)
         return True
+
+    def _cancel(self, request: Request) -> bool:
+        """Cancelling the progress is another way to say `terminate`."""
+        if (request.get("arguments") or {}).get("progressId") != PROGRESS:
+            return self._session.cancel(request)
+        if self._under_way() is not None:
+            return self._end_recording(request)
+        self._session.channel.respond(request)
+        return True
+
+    def _refuse_while_recording(self, _request: Request) -> bool:
+        if self._under_way() is not None and self._without_debugging:
+            raise RequestFailed("the program runs without being recorded: there is nothing to look at")
+        if self._under_way() is not None:
+            raise RequestFailed("the program is still being recorded: Stop ends it and opens its recording")
+        return False
+
+    def _pause(self, request: Request) -> bool:
+        return self._refuse_while_recording(request) or self._motion.pause(request)
 
     def _leave(self, request: Request) -> bool:
         self._session.leave(request)

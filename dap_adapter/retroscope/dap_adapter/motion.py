@@ -55,7 +55,7 @@ class Motion:
         return {verb: self._handler(verb) for verb in VERBS}
 
     def urgent(self) -> Mapping[str, UrgentHandler]:
-        return {"pause": self._pause}
+        return {"pause": self.pause}
 
     def move(self, journey: Journey, *, resumable: bool = False) -> Moment:
         """Moves, shows what the program wrote on the way, and tells the client where it stopped.
@@ -122,7 +122,7 @@ class Motion:
     def _go(self, verb: str) -> None:
         self.move(VERBS[verb], resumable=verb in RESUMABLE)
 
-    def _pause(self, request: Request) -> bool:
+    def pause(self, request: Request) -> bool:
         self._session.interruption.for_good()
         self._session.channel.respond(request)
         return True

@@ -83,6 +83,13 @@ class Recording:
             _pump(self._child.stderr, lambda text: self._keep_error(text, sink)),
         ]
 
+    def ends_within(self, seconds: float) -> bool:
+        try:
+            self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def wait(self) -> int:
         """The exit status as a shell reports it: 128 + N for signal N."""
         status = self._child.wait()

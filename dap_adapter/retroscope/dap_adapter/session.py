@@ -86,7 +86,7 @@ class Session:
         self._timeline: TimelineApi | None = None
         self._entry: Moment | None = None
         self._handlers: dict[str, Handler] = {}
-        self._urgent: dict[str, UrgentHandler] = {"cancel": self._cancel}
+        self._urgent: dict[str, UrgentHandler] = {"cancel": self.cancel}
         self._waiting: queue.Queue[Request | None] = queue.Queue()
         self._taken_back: set[int] = set()
         self._serving: Request | None = None
@@ -134,6 +134,15 @@ class Session:
     def say(self, sentence: str, category: str = "console") -> None:
         """Writes a line of our own to the client's console."""
         self.channel.event("output", {"category": category, "output": sentence + "\n"})
+
+    def answer_early(self) -> None:
+        """Answers the request that is being served; its handler goes on. On the serving thread, once.
+
+        If the handler fails after all, the console is told and the client hears that the session is over.
+        """
+        request, self._serving = self._serving, None
+        assert request is not None
+        self.channel.respond(request)
 
     def run(self) -> None:
         """Serves the client until it disconnects or goes away; then closes the timeline."""
@@ -204,7 +213,7 @@ class Session:
             if request["command"] in SERVED_DURING_MOTION:
                 self.interruption.briefly()
 
-    def _cancel(self, request: Request) -> bool:
+    def cancel(self, request: Request) -> bool:
         """Takes back a request that waits; work under way is stopped only where it can take long: launch."""
         wanted = (request.get("arguments") or {}).get("requestId")
         serving = self._serving
@@ -225,18 +234,29 @@ class Session:
         try:
             reply = self._answer(request)
         except ReplayError as error:
-            self.channel.refuse(request, RequestFailed(str(error)))
+            self._refuse(request, RequestFailed(str(error)))
         except RequestFailed as failure:
-            self.channel.refuse(request, failure)
+            self._refuse(request, failure)
         except Exception as error:  # a mistake of ours: the session goes on, the user is told
-            self.channel.refuse(request, own_mistake(request["command"], error))
+            self._refuse(request, own_mistake(request["command"], error))
         else:
-            self.channel.respond(request, reply.body)
-            self._serving = None
+            if reply.then is not None:
+                self.interruption.expect()
+            if self._serving is not None:
+                self.channel.respond(request, reply.body)
+                self._serving = None
             if reply.then is not None:
                 self._follow_up(request, reply.then)
+                self.interruption.expect_no_more()
         finally:
             self._serving = None
+
+    def _refuse(self, request: Request, failure: RequestFailed) -> None:
+        if self._serving is not None:
+            self.channel.refuse(request, failure)
+        else:
+            self.say(str(failure), "stderr")
+            self.channel.event("terminated")
 
     def _answer(self, request: Request) -> Reply:
         command = request["command"]
