@@ -236,9 +236,9 @@ def test_a_launch_that_takes_long_is_answered_while_the_program_runs(
     progress = client.wait_for("progressStart")
     assert progress["title"] == "Recording slow.py"
     assert progress["cancellable"] is True
-    with pytest.raises(Refused, match="^the program is still being recorded: Stop ends it and opens its recording$"):
+    with pytest.raises(Refused, match=r"^the program is still being recorded: Stop ends it and opens its recording$"):
         client.request("evaluate", expression="1 + 1", context="repl")
-    with pytest.raises(Refused, match="^the program is still being recorded"):
+    with pytest.raises(Refused, match=r"^the program is still being recorded"):
         client.request("pause", threadId=1)
     assert "event initialized" not in client.order
     if ending == "terminate":
@@ -373,6 +373,21 @@ def test_lines_written_piece_by_piece_come_as_lines(client: Client, tmp_path: Pa
     events = [body for body in client.waiting("output") if body["category"] == "stdout"]
     assert "".join(body["output"] for body in events) == "." * 200 + "end\n"
     assert len(events) < 10
+
+
+def test_output_comes_in_the_order_in_which_it_was_written(client: Client, tmp_path: Path) -> None:
+    """Most of all: what was printed comes before the traceback that ended the program."""
+    program = tmp_path / "both.py"
+    program.write_text(
+        "import fcntl, os, termios\nfor number in range(5):\n"
+        "    stream = 1 + number % 2\n    os.write(stream, b'%d\\n' % number)\n"
+        "    while any(fcntl.ioctl(stream, termios.FIONREAD, bytes(4))): pass  # until the adapter has read it\n"
+        "os.write(1, b'end\\n')\n1 / 0\n"
+    )
+    start(client, "launch", program=str(program))
+    written = [body for body in client.waiting("output") if body["category"] in ("stdout", "stderr")]
+    lines = [line for body in written for line in body["output"].splitlines()]
+    assert lines == ["0", "1", "2", "3", "4", "end", "ZeroDivisionError: division by zero"]
 
 
 def test_a_replay_that_diverges_is_never_passed_over(orders: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import itertools
+import operator
 import os
 import select
 import signal
@@ -78,10 +80,9 @@ class Recording:
         assert self._child.stdout is not None and self._child.stderr is not None
         self.last_error_line = ""
         self._stopping = False
-        self._pumps = [
-            _pump(self._child.stdout, lambda text: sink("stdout", text)),
-            _pump(self._child.stderr, lambda text: self._keep_error(text, sink)),
-        ]
+        pipes = {self._child.stdout: "stdout", self._child.stderr: "stderr"}
+        self._pump = threading.Thread(target=self._forward, args=(pipes, sink), name="program output", daemon=True)
+        self._pump.start()
 
     def ends_within(self, seconds: float) -> bool:
         try:
@@ -93,8 +94,7 @@ class Recording:
     def wait(self) -> int:
         """The exit status as a shell reports it: 128 + N for signal N."""
         status = self._child.wait()
-        for pump in self._pumps:
-            pump.join(PIPES_GRACE)
+        self._pump.join(PIPES_GRACE)
         return status if status >= 0 else 128 - status
 
     @property
@@ -130,11 +130,19 @@ class Recording:
         else:
             self._child.send_signal(number)
 
-    def _keep_error(self, text: str, sink: OutputSink) -> None:
-        lines = text.strip().splitlines()
-        if lines:
-            self.last_error_line = lines[-1]
-        sink("stderr", text)
+    def _forward(self, pipes: Mapping[IO[bytes], str], sink: OutputSink) -> None:
+        """Both streams by one thread: what was written first is shown first."""
+        decoders = {pipe: codecs.getincrementaldecoder("utf-8")("replace") for pipe in pipes}
+        still_open = list(pipes)
+        while still_open:
+            for pipe, pieces in itertools.groupby(_gathered(still_open), operator.itemgetter(0)):
+                text = "".join(decoders[pipe].decode(data, final=not data) for _, data in pieces)
+                if pipes[pipe] == "stderr" and text.strip():
+                    self.last_error_line = text.strip().splitlines()[-1]
+                if text:
+                    sink(pipes[pipe], text)
+        for pipe in pipes:
+            pipe.close()
 
 
 def child_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
@@ -151,35 +159,22 @@ def child_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     return environment
 
 
-def _pump(pipe: IO[bytes], sink: Callable[[str], None]) -> threading.Thread:
-    thread = threading.Thread(target=_drain, args=(pipe, sink), name="program output", daemon=True)
-    thread.start()
-    return thread
+def _gathered(still_open: list[IO[bytes]]) -> list[tuple[IO[bytes], bytes]]:
+    """The next output, in order; what a program writes piece by piece comes together: clients show lines as lines.
 
-
-def _gathered(descriptor: int) -> bytes:
-    """The next output; what a program writes piece by piece is put together, so that clients show lines as lines."""
-    data = os.read(descriptor, CHUNK)
+    A pipe that has ended is given with nothing, and taken off the list.
+    """
+    gathered: list[tuple[IO[bytes], bytes]] = []
+    ready = select.select(still_open, [], [])[0]
     deadline = time.monotonic() + GATHERING
-    while data and len(data) < CHUNK:
+    room = CHUNK
+    while ready and room > 0:
+        for pipe in ready:
+            data = os.read(pipe.fileno(), CHUNK)
+            gathered.append((pipe, data))
+            room -= len(data)
+            if not data:
+                still_open.remove(pipe)
         patience = min(PIECE_GAP, deadline - time.monotonic())
-        if patience <= 0 or not select.select([descriptor], [], [], patience)[0]:
-            break
-        more = os.read(descriptor, CHUNK)
-        if not more:
-            break
-        data += more
-    return data
-
-
-def _drain(pipe: IO[bytes], sink: Callable[[str], None]) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    descriptor = pipe.fileno()
-    while data := _gathered(descriptor):
-        text = decoder.decode(data)
-        if text:
-            sink(text)
-    rest = decoder.decode(b"", final=True)
-    if rest:
-        sink(rest)
-    pipe.close()
+        ready = select.select(still_open, [], [], patience)[0] if still_open and patience > 0 else []
+    return gathered
