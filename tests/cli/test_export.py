@@ -216,6 +216,19 @@ def test_secrets_are_redacted(folder: Path) -> None:
     assert "hunter2" in export(trace, "--jsonl", "-", "--values", "--show-secrets")
 
 
+def test_a_file_that_finds_no_room_is_named_and_removed(tmp_path: Path) -> None:
+    """The limit on the size of files stands in for the disk: it too fails in the middle, and again at the closing."""
+    program = (
+        "import resource, sys\nfrom retroscope.cli.export import _written\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "with _written(sys.argv[1]) as file:\n    file.write('x' * 100_000)\n"
+    )
+    out = tmp_path / "large.jsonl"
+    ended = subprocess.run([sys.executable, "-c", program, out], capture_output=True, text=True, check=False)
+    assert ended.stderr.endswith(f"ReplayError: {out}: file too large; it was removed, name a file elsewhere\n")
+    assert not out.exists()
+
+
 def test_a_full_disk_says_so(folder: Path) -> None:
     said = export(recorded(folder, WALKED), "--jsonl", "/dev/full", status=1)
     assert said == "scope: /dev/full: no space left on device; name a file elsewhere\n"

@@ -103,17 +103,17 @@ def _written(out: str) -> Iterator[IO[str]]:
     if out == "-":
         yield sys.stdout
         return
-    with open(out, "w", encoding="utf-8") as file:
-        try:
+    file = open(out, "w", encoding="utf-8")  # noqa: SIM115 - what fails here must not take away what lay there
+    try:
+        with file:  # closing writes what is left, and fails where there is no room for it
             yield file
-            file.flush()
-        except BaseException as error:
-            gone = _remove(out)
-            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-                raise ReplayError(
-                    f"{out}: {str(error.strerror).lower()}; {'it was removed, ' if gone else ''}name a file elsewhere"
-                ) from error
-            raise
+    except BaseException as error:
+        gone = _remove(out)
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise ReplayError(
+                f"{out}: {str(error.strerror).lower()}; {'it was removed, ' if gone else ''}name a file elsewhere"
+            ) from error
+        raise
 
 
 def _remove(out: str) -> bool:
