@@ -203,3 +203,52 @@ def test_an_index_is_used_after_the_trace_was_moved(indexed: Indexed, tmp_path: 
     assert (index.complete, index.end, index.ticks) == (True, indexed.last, indexed.last)
     index.close()
     recording.close()
+
+
+PAUSED_FOR_LONG = """\\
+class Pause:
+    def __await__(self):
+        yield
+def burn(turn):
+    for _ in range(1500):
+        turn += 1
+    return turn
+async def inner():
+    for turn in range(4):
+        await Pause()
+        burn(turn)
+        burn(turn + 1)
+async def outer(given):
+    made = given + 1
+    await inner()
+one, other = outer(1), outer(11)
+for _ in range(4):
+    one.send(None)
+    burn(0)
+    burn(1)
+    other.send(None)
+"""
+
+
+def test_coroutines_are_known_where_they_did_not_run_for_long(tmp_path: Path) -> None:
+    """Several observers worked on segments in which they were paused, or waited without a line of their own."""
+    program, trace = tmp_path / "program.py", tmp_path / "t.db"
+    program.write_text(PAUSED_FOR_LONG)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], check=True)
+    recording = Recording(str(trace))
+    assert IndexBuilder(recording, workers=2, segment=SEGMENTS).build().complete
+    recording.close()
+    with Timeline.open(trace) as timeline:
+        index = timeline.index
+        assert index is not None
+        path = str(program)
+        began = list(index.hits(Place.of_row(path, 14)))
+        for number, tick in enumerate(index.hits(Place.of_row(path, 7))):
+            frames = {frame.function: frame for frame in stack(index, Tick(tick))}
+            if "outer" in frames:
+                waiting, given = frames["outer"], 1 if frames["outer"].id == began[0] else 11
+                assert (waiting.id, waiting.line) == (began[given == 11], 15)
+                assert waiting.variables is not None
+                shown = {name: value.text for name, value in waiting.variables.items()}
+                assert shown == {"given": str(given), "made": str(given + 1)}
+        assert number > 12

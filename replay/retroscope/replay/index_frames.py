@@ -54,16 +54,17 @@ class Call:
 
 
 def frame_id(index: Index, number: int, named: int) -> int:
-    """The id of a frame that a block names by id, or by its address, which is negative then."""
+    """The id of a frame that a block names by id, or by its address, which is negative then.
+
+    The observer of a segment in which a generator never ran does not know of it: it is that of an older one.
+    """
     while named < 0:
         first = index.entries[number].segment
         if first <= 1:
             raise NotIndexed(f"which frame began before tick {first} is not known")
         number = index.number_at(first - 1)
         ended = {row[1]: row[0] for row in _core.block_end(index.block(number))}
-        if -named not in ended:
-            raise NotIndexed(f"which frame began before tick {first} is not known")
-        named = ended[-named] or named
+        named = ended.get(-named) or named
     return named
 
 
@@ -93,7 +94,9 @@ def _frame_state(index: Index, tick: int, row: _Row) -> FrameState:
     if not last:
         last = _last_before(index, number, address)
     if (not line or variables is None) and 0 < last < index.entries[number].first:
-        line, variables, names = _elsewhere(index, last, identity, names)
+        line, held, known_names = _elsewhere(index, last, identity, bool(flags & _GENERATOR), number)
+        if variables is None:
+            variables, names = held, known_names
     named_values = None
     if variables is not None and not flags & _NAMES_IN_A_DICT:
         named_values = {names[slot]: Rendered.of(value) for slot, value in variables.items() if value is not None}
@@ -112,27 +115,26 @@ def _last_before(index: Index, number: int, address: int) -> int:
 
 
 def _elsewhere(
-    index: Index, last: int, identity: int, names: tuple[str, ...]
+    index: Index, last: int, identity: int, generator: bool, before: int
 ) -> tuple[int, _Variables | None, tuple[str, ...]]:
-    """Line and variables of a frame whose last line is in an older block: nothing but itself changes them since."""
+    """Line and variables of a frame whose last line is in an older block: nothing but itself changes them since.
+
+    A generator or coroutine may not have been on the stack when that block ended, but was since, before block `before`.
+    """
     number = index.number_at(last)
-    block = index.block(number)
-    for _, frames in _core.block_state(block, last):
-        for named, address, code, line, _, _ in frames:
-            if frame_id(index, number, named or -address) == identity:
-                return line, _at_the_end_of(index, number, identity), _core.block_codes(block)[code][3]
-    return 0, None, names
+    line = next((frame[3] for at, frame in _frames_at(index, number, last) if at == identity), 0)
+    for each in range(before - 1, number - 1, -1) if generator else (number,):
+        for at, frame in _frames_at(index, each, index.entries[each].last):
+            if at == identity and frame[5] is not None:
+                return line, dict(frame[5]), _core.block_codes(index.block(each))[frame[2]][3]
+    return line, None, ()
 
 
-def _at_the_end_of(index: Index, number: int, identity: int) -> _Variables | None:
-    """The variables of a frame as the last tick of a block left them."""
-    entry = index.entries[number]
-    block = index.block(number)
-    for _, frames in _core.block_state(block, entry.last):
-        for named, address, _, _, _, variables in frames:
-            if frame_id(index, number, named or -address) == identity:
-                return dict(variables) if variables is not None else None
-    return None
+def _frames_at(index: Index, number: int, tick: int) -> Iterator[tuple[int, _Row]]:
+    """The frames of all threads at a tick of a block, with their ids."""
+    for _, frames in _core.block_state(index.block(number), tick):
+        for row in frames:
+            yield frame_id(index, number, row[0] or -row[1]), row
 
 
 def last_line(index: Index, frame: int, tick: int) -> int:
