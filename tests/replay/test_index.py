@@ -205,7 +205,7 @@ def test_an_index_is_used_after_the_trace_was_moved(indexed: Indexed, tmp_path: 
     recording.close()
 
 
-PAUSED_FOR_LONG = """\\
+PAUSED_FOR_LONG = """\
 class Pause:
     def __await__(self):
         yield
@@ -242,8 +242,8 @@ def test_coroutines_are_known_where_they_did_not_run_for_long(tmp_path: Path) ->
         index = timeline.index
         assert index is not None
         path = str(program)
-        began = list(index.hits(Place.of_row(path, 14)))
-        for number, tick in enumerate(index.hits(Place.of_row(path, 7))):
+        began, seen = list(index.hits(Place.of_row(path, 14))), set()
+        for tick in index.hits(Place.of_row(path, 7)):
             frames = {frame.function: frame for frame in stack(index, Tick(tick))}
             if "outer" in frames:
                 waiting, given = frames["outer"], 1 if frames["outer"].id == began[0] else 11
@@ -251,4 +251,5 @@ def test_coroutines_are_known_where_they_did_not_run_for_long(tmp_path: Path) ->
                 assert waiting.variables is not None
                 shown = {name: value.text for name, value in waiting.variables.items()}
                 assert shown == {"given": str(given), "made": str(given + 1)}
-        assert number > 12
+                seen.add((given, waiting.id))
+        assert len(seen) == 2
