@@ -238,7 +238,20 @@ static PyObject *watch_object(PyObject *Py_UNUSED(module), PyObject *args)
     return Py_NewRef(object);
 }
 
+static PyObject *watch_generator(PyObject *Py_UNUSED(module), PyObject *frame)
+{
+    if (!PyFrame_Check(frame))
+        return PyErr_Format(PyExc_TypeError, "a frame is wanted");
+    struct _PyInterpreterFrame *f = ((PyFrameObject *)frame)->f_frame;
+    if (f->owner != FRAME_OWNED_BY_GENERATOR)
+        return PyTuple_New(0);
+    PyGenObject *generator = _PyFrame_GetGenerator(f);
+    return Py_BuildValue("(KK)", (unsigned long long)(uintptr_t)generator, (unsigned long long)(uintptr_t)Py_TYPE(generator));
+}
+
 static PyMethodDef functions[] = {
+    {"watch_generator", watch_generator, METH_O,
+     "watch_generator(frame) -> (address, type_address) of the generator or coroutine that keeps the frame, or ()."},
     {"watch_local", watch_local, METH_VARARGS,
      "watch_local(frame, name) -> int: where a local variable or the content of its cell is kept, else 0."},
     {"watch_attribute", watch_attribute, METH_VARARGS,

@@ -518,3 +518,78 @@ def test_an_argument_that_the_library_passes_comes_from_the_line_that_ran_the_li
         moment = timeline.last_write("value")
         assert moment.text == "value becomes 21 here, it had no value before, passed by this call"
         assert timeline.stack()[0].line == 4
+
+
+CHANGED_WHILE_IT_WAITS = """\
+import asyncio
+async def other(log):
+    for turn in range(3):
+        log.append(turn)
+        await asyncio.sleep(0)
+async def main():
+    log = []
+    task = asyncio.create_task(other(log))
+    for _ in range(6):
+        await asyncio.sleep(0)
+    kept = log
+    log = [*log]
+    return log, kept
+print(asyncio.run(main()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "hit", "expression", "line", "said"),
+    [
+        (11, 1, "log", 4, "log becomes [0, 1, 2] here, it was [0, 1]"),
+        (10, 3, "log", 4, "log becomes [0, 1] here, it was [0]"),
+        (10, 1, "log", 7, "log becomes [] here, it had no value before"),
+        (12, 1, "kept", 11, "kept becomes [0, 1, 2] here, it had no value before"),
+        (13, 1, "log", 12, "log becomes [0, 1, 2] here, it was another one that looks the same"),
+    ],
+)
+def test_what_others_put_into_a_waiting_coroutines_container_is_found(
+    tmp_path: Path, at: int, hit: int, expression: str, line: int, said: str
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(CHANGED_WHILE_IT_WAITS)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        timeline.goto_hit(Breakpoint(1, path=str(program), line=at), hit)
+        moment = timeline.last_write(expression)
+        assert (timeline.stack()[0].line, moment.text) == (line, said)
+
+
+CHANGED_BY_OTHERS = """\
+import threading
+def grow(items):
+    before = len(items)
+    items.append(before)
+    return before
+def main():
+    results, mine = [], []
+    worker = threading.Thread(target=lambda: results.append(
+        7))
+    worker.start()
+    worker.join()
+    grow(mine)
+    return results, mine
+print(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("expression", "line", "said"),
+    [("results", 8, "results becomes [7] here, it was []"), ("mine", 4, "mine becomes [0] here, it was []")],
+)
+def test_what_others_put_into_a_container_of_a_variable_is_found(
+    tmp_path: Path, expression: str, line: int, said: str
+) -> None:
+    """Another thread, or a function that was called."""
+    program = tmp_path / "program.py"
+    program.write_text(CHANGED_BY_OTHERS)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        timeline.goto_hit(Breakpoint(1, path=str(program), line=13), 1)
+        moment = timeline.last_write(expression)
+        assert (timeline.stack()[0].line, moment.text) == (line, said)

@@ -179,3 +179,47 @@ def test_a_variable_whose_function_does_not_run_is_not_passed_over_in_silence(pr
         moment = timeline.reverse_run()
         assert moment.reason is StopReason.BEGINNING
         assert "not watched on the way" in moment.text
+
+
+AWAITING = """\
+import asyncio
+async def other(log):
+    for turn in range(3):
+        log.append(turn)
+        await asyncio.sleep(0)
+async def main():
+    log = []
+    task = asyncio.create_task(other(log))
+    for _ in range(6):
+        await asyncio.sleep(0)
+    log = [*log]
+    end = 1
+asyncio.run(main())
+"""
+
+
+def test_a_coroutines_variable_is_watched_while_it_waits(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(AWAITING)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        timeline.goto_hit(Breakpoint(1, path=str(program), line=8), 1)
+        timeline.watch(1, "log")
+        seen = []
+        for _ in range(4):
+            seen.append((timeline.run().text, timeline.stack()[0].line))
+        assert seen == [
+            ("log is [0] now, it was []", 5),
+            ("log is [0, 1] now, it was [0]", 5),
+            ("log is [0, 1, 2] now, it was [0, 1]", 5),
+            ("log is [0, 1, 2] now, it was another one that looks the same", 12),
+        ]
+        back = []
+        for _ in range(4):
+            back.append((timeline.reverse_run().text, timeline.stack()[0].line))
+        assert back == [
+            ("log becomes [0, 1, 2] here, it was another one that looks the same", 11),
+            ("log becomes [0, 1, 2] here, it was [0, 1]", 4),
+            ("log becomes [0, 1] here, it was [0]", 4),
+            ("log becomes [0] here, it was []", 4),
+        ]

@@ -24,6 +24,7 @@ def ticks_stop() -> None: ...
 def ticks_hide() -> None:
     """From here on nothing counts, but for what `ticks_counted` calls."""
 
+def watch_generator(frame: FrameType, /) -> tuple[int, ...]: ...
 def watch_local(frame: FrameType, name: str, /) -> int:
     """The address where a local variable, or the content of its cell, is kept; 0: there is none."""
 

@@ -2,7 +2,8 @@
 
 A place is a tuple that means the same at every tick, because replay puts every object at the same address: ("local" or
 "cell", name, depth of the frame, address of its code, number of the thread), or ("attribute", "item" or "object", name
-or repr of the key, address of the object, address of its type, 0). `stacks`: each thread's frames, innermost first.
+or repr of the key, address of the object, address of its type, 0). Of variables of a generator or coroutine, which live
+on while that waits, its address and that of its type follow. `stacks`: each thread's frames, innermost first.
 """
 
 import builtins
@@ -11,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Place = tuple[str, str, int, int, int]
+    Place = tuple[Any, ...]
     Stacks = dict[int, list[Any]]
     Line = tuple[str, int, list[tuple[int, int]], str, int]
     State = tuple[int, int, str, list[tuple[int, int]]]
@@ -40,7 +41,7 @@ def find_place(core: Any, stacks: Stacks, thread: int, at: int, text: str) -> Pl
         node = node.value
     if type(node).__name__ != "Name":
         raise LookupError("only names, attributes and constant items can be watched, such as order.lines[0].price")
-    place = name_place(stacks[thread], at, thread, node.id)
+    place = name_place(core, stacks[thread], at, thread, node.id)
     while steps:
         kind, key = steps.pop()
         place = stored_place(core, value_at(core, stacks, place), kind, key, bool(steps))
@@ -56,14 +57,15 @@ def constant(node: Any) -> str:
     return repr(node.value)
 
 
-def name_place(frames: list[Any], at: int, thread: int, name: str) -> Place:
+def name_place(core: Any, frames: list[Any], at: int, thread: int, name: str) -> Place:
     frame = frames[at]
     code = frame.f_code
     known = dict(frame.f_locals)
     if name in known and frame.f_locals is not frame.f_globals:
         if code.co_flags & _OPTIMIZED:
             shared = name in code.co_cellvars or name in code.co_freevars
-            return "cell" if shared else "local", name, len(frames) - at, id(code), thread
+            place = "cell" if shared else "local", name, len(frames) - at, id(code), thread
+            return (*place, *core.watch_generator(frame))
         return "item", repr(name), id(frame.f_locals), id(dict), 0  # the body of a class
     if name in frame.f_globals:
         return "item", repr(name), id(frame.f_globals), id(dict), 0
@@ -103,10 +105,9 @@ def attribute_place(core: Any, container: Any, name: str) -> Place:
 
 def slot_of(core: Any, stacks: Stacks, place: Place) -> int:
     """The address where the place is now; LookupError when it is not there."""
-    kind, key, where, what, thread = place
+    kind, key, where, what, _ = place[:5]
     if kind in ("local", "cell"):
-        frames = stacks.get(thread, [])
-        frame = frames[len(frames) - where] if where <= len(frames) else None
+        frame = frame_of(core, stacks, place)
         if frame is None or id(frame.f_code) != what:
             raise LookupError("its function is not running")
         slot = core.watch_local(frame, key)
@@ -117,6 +118,16 @@ def slot_of(core: Any, stacks: Stacks, place: Place) -> int:
     if not slot:
         raise LookupError("it has no value")
     return int(slot)
+
+
+def frame_of(core: Any, stacks: Stacks, place: Place) -> Any:
+    """The frame of a variable; None when it is not there."""
+    if len(place) > 5:
+        keeper = core.watch_object(*place[5:])
+        names = [name for name in ("gi_frame", "cr_frame", "ag_frame") if hasattr(keeper, name)]
+        return getattr(keeper, names[0]) if names else None
+    frames, depth = stacks.get(place[4], []), place[2]
+    return frames[len(frames) - depth] if depth <= len(frames) else None
 
 
 def positions(stacks: Stacks) -> list[tuple[int, int, int, int]]:

@@ -136,7 +136,7 @@ def place_state(core: Any, stacks: Stacks, place: Any) -> WatchState:
         value, items, text, ranges = state_of(core, stacks, place)
         return value, items, text, ranges + anchors(core, place)
     except LookupError:
-        kind, key, where, what, _ = place
+        kind, key, where, what, _ = place[:5]
         if kind not in ("attribute", "item"):
             raise
         owner = core.watch_object(where, what)
@@ -153,7 +153,7 @@ def anchors(core: Any, place: Any) -> list[tuple[int, int]]:
     Where an instance has no dictionary yet, this looker makes one that the program has not: then some memory of
     nobody's is watched in vain.
     """
-    kind, _, where, what, _ = place
+    kind, _, where, what, _ = place[:5]
     if kind not in ("attribute", "item"):
         return []
     owner = core.watch_object(where, what)

@@ -74,28 +74,37 @@ class LastWrite:
         known = self._look_up(visible_only)
         if known is not None:
             return known
-        state, upto = self._state, self._motion.current.tick
         began = self._beginning()
+        try:
+            change = self._last_change()
+        except NeverWritten:
+            if began is None:
+                raise
+            return self._passed(began, visible_only)
+        if began is not None and change.tick <= began:
+            return self._passed(began, visible_only)
+        return self._written(change, visible_only)
+
+    def _last_change(self) -> Match:
+        """The line event before which the value was last another one."""
+        state, upto = self._state, self._motion.current.tick
         while True:
             assert state is not None
-            try:
-                change = self._change_before(state, upto)
-            except NeverWritten:
-                if began is None:
-                    raise
-                return self._passed(began, visible_only)
-            if began is not None and change.tick <= began:
-                return self._passed(began, visible_only)
+            change = self._change_before(state, upto)
             before = self._state_at(change.tick - 1)
             if not state.is_the_same_as(before):
-                break
+                return change
             state, upto = before, change.tick - 1
-        if self._pauses and not self._is_made_at(change):
+
+    def _written(self, change: Match, visible_only: bool) -> Write:
+        state, before = self._state, self._state_at(change.tick - 1)
+        assert state is not None
+        is_own = self._is_local and (before is None or before.value != state.value)  # else others may change its items
+        if is_own and self._pauses and not self._is_made_at(change):
             return self._written_by_its_own_line(change, visible_only)
-        tick, remark = self._writer(change)
-        return Write(
-            self._seen_tick(tick) if visible_only else tick, self._sentence(state, change.tick, before) + remark
-        )
+        tick, remark = self._writer(change, is_own)
+        sentence = self._sentence(state, change.tick, before) + remark
+        return Write(self._seen_tick(tick) if visible_only else tick, sentence)
 
     def _look_up(self, visible_only: bool) -> Write | None:
         """What the index says, if it holds: the line made the value what it is now, and its object lived ever since."""
@@ -127,17 +136,21 @@ class LastWrite:
     def _beginning(self) -> int | None:
         """The tick of the first line of the frame that a local variable belongs to: what was in that place before was
         another frame's. None: it is none, or may go on after a pause, as generators do."""
-        if self._subject[0] != "place" or self._subject[1][0] != "local" or self._pauses:
+        if not self._is_local or self._pauses:
             return None
-        _, _, depth, _, thread = self._subject[1]
+        _, _, depth, _, thread = self._subject[1][:5]
         search = Search(Want.SHALLOW | Want.FIRST, depth, thread)
         first = next(self._motion.backward(search, self._motion.current.tick + 1), None)
         return None if first is None else first.tick
 
     @property
+    def _is_local(self) -> bool:
+        return bool(self._subject[0] == "place" and self._subject[1][0] == "local")
+
+    @property
     def _pauses(self) -> bool:
         """Whether it is a variable of a generator or coroutine, of which there may be several in the same place."""
-        return self._subject[0] == "place" and self._subject[1][0] == "local" and bool(self._subject[2])
+        return self._is_local and bool(self._subject[2])
 
     def _is_made_at(self, change: Match) -> bool:
         """Whether the generator or coroutine got its arguments there, and has not run before."""
@@ -182,13 +195,13 @@ class LastWrite:
         """Whether the very frame of the variable stood where it stands now: another one keeps its own elsewhere."""
         assert self._state is not None
         with self._standing(tick) as process, _looker(process) as looker:
-            return bool(looker.ask("slot", self._subject[1]) == self._state.ranges[0][0])
+            return bool(looker.ask("slot", self._subject[1][:5]) == self._state.ranges[0][0])
 
     def _passed(self, began: int, visible_only: bool) -> Write:
         """The caller's line gave it: a frame has nothing else in its variables before its first line."""
         state = self._state_at(began)
         assert state is not None
-        _, _, depth, _, thread = self._subject[1]
+        _, _, depth, _, thread = self._subject[1][:5]
         tick = self._under_way(depth - 1, began, thread)
         sentence = self._sentence(state, began, None)
         return Write(self._seen_tick(tick) if visible_only else tick, sentence + ", passed by this call")
@@ -199,8 +212,10 @@ class LastWrite:
             return f"{self._expression} loses its value here, it was {before.text if before else 'nothing'}"
         if before is None or not before.value:
             return f"{self._expression} becomes {now.text} here, it had no value before"
-        if before.text == now.text:  # too long to be shown whole
+        if before.text == now.text and before.value == now.value:  # too long to be shown whole
             return f"the items of {self._expression} change here"
+        if before.text == now.text:
+            return f"{self._expression} becomes {now.text} here, it was another one that looks the same"
         return f"{self._expression} becomes {now.text} here, it was {before.text}"
 
     def _change_before(self, state: State, upto: int) -> Match:
@@ -214,10 +229,10 @@ class LastWrite:
             raise NeverWritten(f"no line of the recording changed {self._expression}")
         return change
 
-    def _writer(self, change: Match) -> tuple[int, str]:
+    def _writer(self, change: Match, is_own: bool) -> tuple[int, str]:
         """(tick of the line that did it, a remark). It ran after the line event before, or went on after it."""
-        passed = ", passed by this call" if self._pauses else ""
-        if self._subject[0] == "place" and self._subject[1][0] == "local" and not passed:
+        passed = ", passed by this call" if is_own and self._pauses else ""
+        if is_own and not passed:
             _, _, depth, _, thread = self._subject[1]  # only the frame's own code writes its locals
             return self._shallow(depth, change.tick, thread), ""
         lines = [each for each in self._lines_that_went_on(change.tick) if change.detail in (0, each.thread)]

@@ -135,6 +135,8 @@ def _sentence(expression: str, before: State, now: State | None) -> str:
         return f"{expression} has lost its value, it was {before.text}"
     if not before.value:
         return f"{expression} is {now.text} now, it had no value before"
-    if before.text == now.text:
+    if before.text == now.text and before.value == now.value:
         return f"the items of {expression} have changed"
+    if before.text == now.text:
+        return f"{expression} is {now.text} now, it was another one that looks the same"
     return f"{expression} is {now.text} now, it was {before.text}"
