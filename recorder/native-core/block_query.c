@@ -247,36 +247,20 @@ static PyObject *end_of(block_reader *r)
     return list;
 }
 
+/* A function of the module whose only argument is a block. */
+#define ANSWERS(name, open, make)                                            \
+    static PyObject *name(PyObject *Py_UNUSED(module), PyObject *object)     \
+    {                                                                        \
+        return answered(object, open, make);                                 \
+    }
+
 /* What builds an index asks for nothing else than the head and the keys of a block: there is no time to read it. */
-static PyObject *block_head(PyObject *Py_UNUSED(module), PyObject *object)
-{
-    return answered(object, block_reader_open_head, head_of);
-}
-
-static PyObject *block_codes(PyObject *Py_UNUSED(module), PyObject *object)
-{
-    return answered(object, block_reader_open, codes_of);
-}
-
-static PyObject *block_shared(PyObject *Py_UNUSED(module), PyObject *object)
-{
-    return answered(object, block_reader_open, shared_of);
-}
-
-static PyObject *block_keys(PyObject *Py_UNUSED(module), PyObject *object)
-{
-    return answered(object, block_reader_open_head, keys_of);
-}
-
-static PyObject *block_frames(PyObject *Py_UNUSED(module), PyObject *object)
-{
-    return answered(object, block_reader_open, frames_of);
-}
-
-static PyObject *block_end(PyObject *Py_UNUSED(module), PyObject *object)
-{
-    return answered(object, block_reader_open, end_of);
-}
+ANSWERS(block_head, block_reader_open_head, head_of)
+ANSWERS(block_keys, block_reader_open_head, keys_of)
+ANSWERS(block_codes, block_reader_open, codes_of)
+ANSWERS(block_shared, block_reader_open, shared_of)
+ANSWERS(block_frames, block_reader_open, frames_of)
+ANSWERS(block_end, block_reader_open, end_of)
 
 static PyObject *block_events(PyObject *Py_UNUSED(module), PyObject *args)
 {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from retroscope.replay.timeline import Timeline
 
 from tests.recordings import FIXTURES, SCOPE, Recorder, recorder
 
-__all__ = ["PROGRAMS", "SCOPE", "Recorder"]
+__all__ = ["PROGRAMS", "SCOPE", "Recorded", "Recorder"]
 
 PROGRAMS = FIXTURES / "walks"
 
@@ -18,6 +20,24 @@ PROGRAMS = FIXTURES / "walks"
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     """The trace of a program, by the program's name."""
     return recorder(tmp_path_factory.mktemp("traces"), PROGRAMS)
+
+
+Recorded = Callable[[str], tuple[Path, Path]]
+"""Records a program, given as its text: the paths of the program and of its trace."""
+
+
+@pytest.fixture
+def record_text(tmp_path: Path) -> Recorded:
+    """The program is in the test's own folder, whatever its exit status."""
+
+    def record(text: str) -> tuple[Path, Path]:
+        program, trace = tmp_path / "program.py", tmp_path / "t.db"
+        program.write_text(text)
+        subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], check=False)
+        assert trace.exists(), "it was not recorded"
+        return program, trace
+
+    return record
 
 
 @pytest.fixture(scope="module")

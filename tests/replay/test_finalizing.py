@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 from retroscope.replay.timeline import Breakpoint, StopReason, Timeline
 
-from tests.recordings import SCOPE
+from tests.replay.conftest import Recorded
 
 PROGRAM = """\
 class Kept:
@@ -20,10 +17,8 @@ kept.me = kept
 """
 
 
-def test_what_is_deleted_at_the_very_end_is_shown(tmp_path: Path) -> None:
-    program, trace = tmp_path / "program.py", tmp_path / "t.db"
-    program.write_text(PROGRAM)
-    subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], check=True)
+def test_what_is_deleted_at_the_very_end_is_shown(record_text: Recorded) -> None:
+    program, trace = record_text(PROGRAM)
     with Timeline.open(trace) as timeline:
         timeline.set_breakpoints([Breakpoint(1, path=str(program), line=4)])
         assert timeline.run().reason is StopReason.BREAKPOINT

@@ -20,7 +20,7 @@ from retroscope.replay.index_frames import stack, threads
 from retroscope.replay.recording import Recording
 from retroscope.replay.timeline import Breakpoint, FrameId, Moment, ReplayError, StopReason, Tick, Timeline
 
-from tests.replay.conftest import PROGRAMS, SCOPE
+from tests.replay.conftest import PROGRAMS, SCOPE, Recorded
 
 VALUES = PROGRAMS.parent / "values"
 NAMES = sorted([f"walks/{path.stem}" for path in PROGRAMS.glob("*.py") if path.stem != "long"]
@@ -230,11 +230,9 @@ for _ in range(4):
 """
 
 
-def test_coroutines_are_known_where_they_did_not_run_for_long(tmp_path: Path) -> None:
+def test_coroutines_are_known_where_they_did_not_run_for_long(record_text: Recorded) -> None:
     """Several observers worked on segments in which they were paused, or waited without a line of their own."""
-    program, trace = tmp_path / "program.py", tmp_path / "t.db"
-    program.write_text(PAUSED_FOR_LONG)
-    subprocess.run([SCOPE, "record", "-q", "-o", str(trace), str(program)], check=True)
+    program, trace = record_text(PAUSED_FOR_LONG)
     recording = Recording(str(trace))
     assert IndexBuilder(recording, workers=2, segment=SEGMENTS).build().complete
     recording.close()

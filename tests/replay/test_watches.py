@@ -11,7 +11,7 @@ import pytest
 from retroscope.replay.timeline import Breakpoint, ReplayError, StopReason, Timeline
 
 from tests.replay import line_events
-from tests.replay.conftest import SCOPE
+from tests.replay.conftest import SCOPE, Recorded
 
 PROGRAM = """
 class Hostile:
@@ -198,11 +198,9 @@ asyncio.run(main())
 """
 
 
-def test_a_coroutines_variable_is_watched_while_it_waits(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(AWAITING)
-    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
-    with Timeline.open(tmp_path / "t.db") as timeline:
+def test_a_coroutines_variable_is_watched_while_it_waits(record_text: Recorded) -> None:
+    program, trace = record_text(AWAITING)
+    with Timeline.open(trace) as timeline:
         timeline.goto_hit(Breakpoint(1, path=str(program), line=8), 1)
         timeline.watch(1, "log")
         seen = []

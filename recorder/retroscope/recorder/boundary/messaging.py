@@ -105,6 +105,10 @@ def _results(names: str) -> "dict[str, Policy | None]":
     return dict.fromkeys(names.split(), RESULT)
 
 
+def _type(name: str, results: str, **special: "Policy") -> Type:
+    return Type(name, methods=PASS, special={**_results(results), **special})
+
+
 MODULES = [
     Module(
         _EXTENSION,
@@ -113,32 +117,17 @@ MODULES = [
             "zmq_poll": adapt(_encode_ready, _decode_ready),
         },
         types=[
-            Type(
-                "Context",
-                methods=PASS,
-                special={
-                    **_results("get set underlying"),
-                    "__init__": adapt(_made, _make_context),
-                    "term": _ends("closed"),
-                },
-            ),
-            Type(
+            _type("Context", "get set underlying", __init__=adapt(_made, _make_context), term=_ends("closed")),
+            _type(
                 "Socket",
-                methods=PASS,
-                special={
-                    **_results("bind closed connect disconnect get join leave monitor set unbind underlying"),
-                    "__init__": adapt(_made, _make_socket),
-                    "close": _ends("_closed"),
-                    "send": Policy("RESULT", wrap=_send, index=-1),
-                    "recv": adapt(_encode_message, _decode_message),
-                    "recv_into": buffer(0),
-                },
+                "bind closed connect disconnect get join leave monitor set unbind underlying",
+                __init__=adapt(_made, _make_socket),
+                close=_ends("_closed"),
+                send=Policy("RESULT", wrap=_send, index=-1),
+                recv=adapt(_encode_message, _decode_message),
+                recv_into=buffer(0),
             ),
-            Type(
-                "Frame",
-                methods=PASS,
-                special={**_results("get set"), "__init__": Policy("KEEP", wrap=_copy, index=-1)},
-            ),
+            _type("Frame", "get set", __init__=Policy("KEEP", wrap=_copy, index=-1)),
         ],
     ),
 ]
