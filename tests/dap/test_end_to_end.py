@@ -304,7 +304,16 @@ def test_what_if_in_the_console(client: Client, fine: Path) -> None:
         "it runs to the end of the program", "output:", "  - square 0", "  + square 1000000", "    … 4 lines alike",
         "exceptions: no difference",
     ]  # fmt: skip
+    done = client.request("evaluate", expression="number = 1000", context="repl", frameId=frame)["result"]
+    assert done == "done in a copy that is gone; to let it run on: .what-if number = 1000"
     assert top(client)[0] == "square"
+
+
+def test_a_program_that_cannot_be_compiled(client: Client, tmp_path: Path) -> None:
+    program = write(tmp_path, "syntax.py", "def broken(:\n")
+    start(client, "launch", program=str(program))
+    said = client.output("console")
+    assert "SyntaxError ended the program before a line of its own code ran; stopping at the entry\n" in said
 
 
 def test_modules_of_the_users_folder_do_not_disturb(client: Client, tmp_path: Path) -> None:

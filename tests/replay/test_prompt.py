@@ -105,6 +105,8 @@ def test_the_first_command_that_fails_ends_it(walked_trace: Path) -> None:
         "goto input 99999999": "there is no input 99999999",
         "goto somewhere": "'somewhere' is not a tick",
         "goto 0": "ticks are counted from 1",
+        "step 0": "'0' is not a number of times",
+        "reverse-next -1": "'-1' is not a number of times; every motion has a reverse",
         "break elsewhere.py:3": "elsewhere.py did not run in this recording",
         "break walked.py:9999": "there is no code at or after line 9999",
         "break nothing": "no recorded source defines a function nothing",
@@ -226,6 +228,13 @@ def test_at_a_terminal(walked_trace: Path, tmp_path: Path) -> None:
     terminal.wait_for(r"in main.*\(scope\) ")
     terminal.type("print acc\t\n")
     terminal.wait_for(r"print account")
+    terminal.wait_for(r"\(scope\) ")
+    terminal.type("p account = 1\n")
+    terminal.wait_for(r"done in a copy that is gone; to let it run on: what-if account = 1")
+    terminal.type("what-i acc\t = 1\n")  # a command that is shortened is completed all the same
+    terminal.wait_for(r"what-i account = 1.*it runs to.*\(scope\) ")
+    terminal.type("reverse-until walked.p\t33\n")
+    terminal.wait_for(r"walked\.py:33.* in evens.*\(scope\) ")
     terminal.type("quit\n")
     terminal.wait_for(r"quit")
     assert terminal.close() == 0

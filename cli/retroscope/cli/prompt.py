@@ -78,8 +78,8 @@ class Session:
         begun = {each.names[0]: each for each in self.commands if each.names[0].startswith(word)}
         if len(begun) == 1:
             return next(iter(begun.values()))
-        choices = f"; it could be {', '.join(begun)}" if begun else "; `help` lists the commands"
-        raise CommandFailed(f"there is no command {word!r}{choices}")
+        choices = f"it could be {', '.join(begun)}" if begun else "`help` lists the commands, `print` evaluates Python"
+        raise CommandFailed(f"there is no command {word!r}; {choices}")
 
     def repeats(self, line: str) -> bool:
         """Whether an empty line after this one does it again."""

@@ -34,6 +34,8 @@ def _motion(name: str) -> Callable[[Session, str], None]:
 
     def run(session: Session, rest: str) -> None:
         times = _number(rest, "a number of times") if rest else 1
+        if times < 1:
+            raise CommandFailed(f"{rest!r} is not a number of times; every motion has a reverse")
         move: Callable[[], Moment] = getattr(session.timeline, name)
         moment = move()
         for _ in range(times - 1):
@@ -112,6 +114,8 @@ def _print(session: Session, rest: str) -> None:
         raise CommandFailed(value.text)
     if value.text:
         session.say(value.text)
+    elif not value.kind and sys.stdout.isatty():  # a statement: whoever typed it may think that it lasts
+        session.say(session.renderer.colours.faint(f"done in a copy that is gone; to let it run on: what-if {rest}"))
 
 
 def _what_if(session: Session, rest: str) -> None:

@@ -11,13 +11,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from retroscope.cli.prompt import Session
+from retroscope.cli.prompt import CommandFailed, Session
 from retroscope.replay.timeline import FrameId, ReplayError
 
 _HISTORY_LENGTH = 2000
 _OBJECT = re.compile(r"([A-Za-z_][\w.\[\]'\"]*)\.(\w*)$")
-_TAKES_EXPRESSION = ("print", "p", "last-write", "why", "watch")
-_TAKES_PLACE = ("break", "b", "until", "log")
+_TAKES_EXPRESSION = ("print", "last-write", "why", "watch", "what-if")
+_TAKES_PLACE = ("break", "until", "reverse-until", "log")
+_CHOICES = {
+    "goto": ("end", "failure", "hit ", "input ", "output ", "raise "),
+    "catch": ("raised", "uncaught", "off"),
+    "library": ("on", "off"),
+    "where": ("all",),
+    "threads": ("all",),
+}
 
 
 def history_file() -> Path:
@@ -67,21 +74,26 @@ def completer(session: Session, line: Callable[[], str]) -> Callable[[str, int],
 
 def completions(session: Session, line: str, word: str) -> list[str]:
     """What `word`, the last of `line`, could become."""
-    command, space, _ = line.lstrip().partition(" ")
+    typed, space, rest = line.lstrip().partition(" ")
+    names = [each.names[0] for each in session.commands]
     if not space:
-        names = [name for each in session.commands for name in each.names[:1]]
         return [name + " " for name in names if name.startswith(word)]
+    command = _full_name(session, typed)
+    if command == "goto" and rest.startswith("hit "):
+        return _places(session, word)
     if command in _TAKES_PLACE and " if " not in line:
         return _places(session, word)
     if command in (*_TAKES_EXPRESSION, *_TAKES_PLACE):
         return _names(session, word)
-    if command == "goto":
-        return [name for name in ("end", "failure", "hit ", "input ", "output ", "raise ") if name.startswith(word)]
-    if command == "catch":
-        return [name for name in ("raised", "uncaught", "off") if name.startswith(word)]
-    if command in ("help", "h"):
-        return [each.names[0] for each in session.commands if each.names[0].startswith(word)]
-    return []
+    return [choice for choice in (names if command == "help" else _CHOICES.get(command, ())) if choice.startswith(word)]
+
+
+def _full_name(session: Session, typed: str) -> str:
+    """A command may be typed by its short name, or shortened."""
+    try:
+        return session.find(typed).names[0]
+    except CommandFailed:
+        return ""
 
 
 def _places(session: Session, word: str) -> list[str]:

@@ -73,7 +73,8 @@ class Renderer:
     def _reason(self, moment: Moment) -> str:
         word = _REASONS[moment.reason]
         if moment.reason is StopReason.BREAKPOINT:
-            word += " " + ", ".join(map(str, moment.breakpoints)) if moment.breakpoints else ""
+            # 0 is a place for one motion only
+            word += " " + ", ".join(map(str, moment.breakpoints)) if any(moment.breakpoints) else ""
         said = moment.text if moment.reason is not StopReason.DIVERGED else ""  # that takes several lines
         said = "" if said == word else said
         if moment.exception:

@@ -29,16 +29,21 @@ class Evaluation:
         if text(arguments, "context", "") != "repl":
             return self._value(expression, frame)
         typed = self._console.read(expression, frame)
-        if typed is None:
-            return self._value(expression, frame)
-        if typed.word == "print":
-            return self._value(typed.argument, frame)
+        if typed is None or typed.word == "print":
+            return self._typed(expression if typed is None else typed.argument, frame)
         if typed.word == "what-if":
             return {"result": self._what_if(typed.argument, frame), "variablesReference": 0}
         journey = self._console.journey(typed, frame)
         if journey is None:
             return {"result": self._console.answer(typed), "variablesReference": 0}
         return Reply({"result": "", "variablesReference": 0}, then=lambda: self._console.travel(typed, journey))
+
+    def _typed(self, expression: str, frame: FrameId | None) -> Body:
+        body = self._value(expression, frame)
+        if body["result"] or body.get("type"):
+            return body
+        # a statement that printed nothing: whoever typed it may think that it lasts
+        return {**body, "result": f"done in a copy that is gone; to let it run on: .what-if {expression.strip()}"}
 
     def _what_if(self, statement: str, frame: FrameId | None) -> str:
         """It can take seconds, and `pause` ends it."""

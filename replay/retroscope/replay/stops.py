@@ -96,6 +96,8 @@ class Stops:
         if ending.get("uncaught") is None:
             raise ReplayError("the program did not end with an uncaught exception")
         tick = ending.get("raise_tick")
+        if not isinstance(tick, int) and self.only_library:
+            raise ReplayError(f"{ending['uncaught']} ended the program before a line of its own code ran")
         if not isinstance(tick, int):
             raise ReplayError(f"where {ending['uncaught']} was raised is not known")
         return self._raised_at(Tick(tick), _NEVER_CAUGHT)
