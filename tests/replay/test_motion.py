@@ -7,9 +7,10 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from retroscope.replay import motion as motion_module
+from retroscope.replay import legs as legs_module
 from retroscope.replay import snapshots as snapshots_module
-from retroscope.replay.motion import BeyondTheEnd, Interrupted, Motion, Search
+from retroscope.replay.legs import BeyondTheEnd, Interrupted, Search
+from retroscope.replay.motion import Motion
 from retroscope.replay.protocol import Match, Reason, TableEntry, Want
 
 from tests.replay.fake_process import Line, Run, launch
@@ -22,8 +23,8 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots_module, "MOST_THIN", 6)
     monkeypatch.setattr(snapshots_module, "MOST_DENSE", 6)
     monkeypatch.setattr(snapshots_module, "DENSE_OFFSETS", (768, 96, 12, 2))
-    monkeypatch.setattr(motion_module, "FIRST_LEG", 8)
-    monkeypatch.setattr(motion_module, "_SMALLEST_LEG", 4)
+    monkeypatch.setattr(legs_module, "FIRST_LEG", 8)
+    monkeypatch.setattr(legs_module, "_SMALLEST_LEG", 4)
 
 
 lines = st.builds(
@@ -98,8 +99,8 @@ def test_more_matches_than_a_report_holds() -> None:
     run = Run([Line()] + [Line(line=3, raises=True)] * 500)
     motion = Motion(lambda: launch(run))
     motion.set_breakpoints(TABLE)
-    motion_module._SMALLEST_LEG = 1000
-    motion._leg = 1000
+    legs_module._SMALLEST_LEG = 1000
+    motion._legs._leg = 1000
     motion.snapshots.spacing = 100_000
     search = Search(Want.BREAKPOINT | Want.RAISE)
     motion.to_the_end()

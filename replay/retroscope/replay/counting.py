@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from retroscope.replay.motion import Motion, Search
+from retroscope.replay.legs import Search
+from retroscope.replay.motion import Motion
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import TO_THE_END, TableEntry
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from retroscope.replay.breakpoints import BreakpointTable
 from retroscope.replay.counting import count
 from retroscope.replay.hit_conditions import parse_hits
+from retroscope.replay.legs import Search
 from retroscope.replay.moments import Breakpoint, Tick
-from retroscope.replay.motion import Motion, Search
+from retroscope.replay.motion import Motion
 from retroscope.replay.protocol import Want
 from retroscope.replay.sweeps import Sweep
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from retroscope.replay.index import Index
 from retroscope.replay.index_facts import Place
-from retroscope.replay.motion import Search
+from retroscope.replay.legs import Search
 from retroscope.replay.protocol import Match, TableEntry, Want
 
 

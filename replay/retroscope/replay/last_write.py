@@ -14,9 +14,10 @@ from typing import Any
 
 from retroscope.replay.index import Index, NotIndexed, UnusableIndex
 from retroscope.replay.index_stores import freed_since, last_store
+from retroscope.replay.legs import Search
 from retroscope.replay.looking import Looker, LookFailed
 from retroscope.replay.moments import ReplayError
-from retroscope.replay.motion import Motion, Search
+from retroscope.replay.motion import Motion
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import ANY_THREAD, MOST_WATCHED, MOST_WATCHED_BYTES, Marks, Match, Want
 

@@ -1,69 +1,27 @@
 """Getting a replay process to a given tick, and finding places before and after it.
 
-`Motion` owns the current process and the snapshots and knows nothing of users: no conditions, no visible frames, no
-words. Long runs are cut into legs, so that they can be interrupted, report progress and leave snapshots behind.
+`Motion` owns the current process and knows nothing of users: no conditions, no visible frames, no words.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
-from threading import Event
 
 from retroscope.replay.abreast import Leg, Scout, Stretch, run_abreast, summary
-from retroscope.replay.moments import Diverged, ReplayError
+from retroscope.replay.legs import LEG_SECONDS, BeyondTheEnd, Legs, Search
 from retroscope.replay.process import ProcessDied, ReplayProcess
 from retroscope.replay.protocol import (
-    ANY_DEPTH,
-    ANY_THREAD,
     TO_THE_END,
     Action,
-    Marks,
     Match,
     Reason,
     Stopped,
     TableEntry,
     Want,
 )
-from retroscope.replay.snapshots import SnapshotStore
-
-_LEG_SECONDS = 0.05
-"""How long a leg should take: what an interrupt waits at most, as long as no single line takes longer."""
-_SMALLEST_LEG = 1 << 12
-FIRST_LEG = 1 << 18
-_LARGEST_LEG = 1 << 24
-_PATIENCE = 2
-"""A stretch of ticks in which so many processes died kills every process."""
-
-
-class Interrupted(Exception):
-    """The user wants the motion under way to end."""
-
-
-class BeyondTheEnd(ReplayError):
-    """There is no such tick: the recording ends before."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What a motion looks for; see `Want`."""
-
-    want: int
-    max_depth: int = ANY_DEPTH
-    thread: int = ANY_THREAD
-    conditions: tuple[tuple[int, str], ...] = ()
-    """(row of the breakpoint table, expression): what scouts may pass by when it certainly does not hold."""
-    watched: tuple[tuple[int, int], ...] = ()
-    """(address, size) of the memory that `Want.WATCH` compares."""
-    marks: Marks | None = None
-    """The frames of `Want.MARKED`."""
-
-    @property
-    def raises(self) -> bool:
-        return bool(self.want & Want.RAISE)
 
 
 def _is_after(match: Match, start: int) -> bool:
@@ -75,35 +33,42 @@ class Motion:
     """`launch` starts a root process at tick 0; it is called again if all processes have died."""
 
     def __init__(self, launch: Callable[[], ReplayProcess], budget: int | None = None) -> None:
-        self._launch = launch
-        root = launch()
-        self.snapshots = SnapshotStore(root, budget)
-        self.warning = root.warning
-        self.current = root.fork()
-        self._spare: ReplayProcess | None = None
-        self._leg = FIRST_LEG
-        self._table: Sequence[TableEntry] = ()
-        self._table_version = 0
-        self._deaths: dict[int, int] = {}
+        self._legs = Legs(launch, budget)
+        self._legs.here = lambda: self.current.tick
+        self.snapshots = self._legs.snapshots
+        self.interrupted = self._legs.interrupted
+        self.warning = self._legs.root.warning
+        self.current = self._legs.root.fork()
         self._processors = len(os.sched_getaffinity(0))
-        self.interrupted = Event()
-        self.end: Stopped | None = None
-        """The STOPPED of the end of the run, once a process got there."""
-        self.on_leg: Callable[[Stopped], None] = lambda _: None
 
     def close(self) -> None:
-        self._drop_spare()
         self.current.kill()
-        self.snapshots.close()
+        self._legs.close()
+
+    @property
+    def end(self) -> Stopped | None:
+        """The STOPPED of the end of the run, once a process got there."""
+        return self._legs.end
 
     @property
     def bound(self) -> int:
         """The first tick that is not in the past of the current process."""
         return self.current.tick + 1 if self.current.over else self.current.tick
 
+    def report_to(self, on_leg: Callable[[Stopped], None]) -> None:
+        """Tells where a motion has come to after each leg."""
+        self._legs.on_leg = on_leg
+
     def set_breakpoints(self, table: Sequence[TableEntry]) -> None:
-        self._table = table
-        self._table_version += 1
+        self._legs.set_breakpoints(table)
+
+    def stand(self, tick: int) -> ReplayProcess:
+        """A process of the caller's own at `tick`, from the nearest snapshot before it."""
+        return self._legs.stand(tick)
+
+    def give_back(self, process: ReplayProcess) -> None:
+        """Takes over a process that stands where the current one may want to be next."""
+        self._legs.give_back(process)
 
     def to(self, tick: int) -> None:
         """Makes the current process stand at `tick`, before its line runs; raises BeyondTheEnd."""
@@ -114,32 +79,14 @@ class Motion:
             raise BeyondTheEnd(f"the recording ends at tick {self.end.tick}")
         if self._can_go_on_to(tick):
             try:
-                self._advance_to(here, tick)
+                self._legs.advance_to(here, tick)
                 return
             except ProcessDied as died:
-                self._mourn(died)
+                self._legs.mourn(died)
             except BeyondTheEnd:
-                self._replace_current(self.stand(origin))
+                self._replace_current(self._legs.stand(origin))
                 raise
-        self._replace_current(self.stand(tick))
-
-    def stand(self, tick: int) -> ReplayProcess:
-        """A process of the caller's own at `tick`, from the nearest snapshot before it."""
-        spare = self._spare
-        if spare is not None and spare.tick == tick and not spare.over:
-            self._spare = None
-            return spare
-        while True:
-            process = self._fork_before(tick)
-            try:
-                self._advance_to(process, tick)
-                return process
-            except ProcessDied as died:
-                process.close()
-                self._mourn(died)
-            except BaseException:
-                process.kill()
-                raise
+        self._replace_current(self._legs.stand(tick))
 
     def forward(self, search: Search, until: int = TO_THE_END, raise_here: bool = True) -> Stopped:
         """Runs the current process on to the first match, or to `until`. After a RAISE it stands inside its line.
@@ -152,10 +99,10 @@ class Motion:
         while True:
             start = self.current.tick
             try:
-                return self._run(self.current, until, search, Action.STOP, (), raise_here)
+                return self._legs.run(self.current, until, search, Action.STOP, (), raise_here)
             except ProcessDied as died:
-                self._mourn(died)
-                self._replace_current(self.stand(start if search.marks else max(died.tick, start)))
+                self._legs.mourn(died)
+                self._replace_current(self._legs.stand(start if search.marks else max(died.tick, start)))
 
     def _skip(self, search: Search, until: int, raise_here: bool) -> bool:
         """Moves the current process to just before the first place that a scout finds, which judges conditions itself.
@@ -165,7 +112,7 @@ class Motion:
         here = self.current.tick
         scout = self.current.fork()
         try:
-            stopped = self._run(scout, until, search, Action.STOP, (), raise_here)
+            stopped = self._legs.run(scout, until, search, Action.STOP, (), raise_here)
             inside = stopped.reason is Reason.MATCH and stopped.matches[0].kind != Want.RAISE
             goal = stopped.tick - 1 if inside else stopped.tick
             if goal <= here:
@@ -175,7 +122,7 @@ class Motion:
                 self.current.mark_as(scout, search.marks)
             return True
         except ProcessDied as died:
-            self._mourn(died)
+            self._legs.mourn(died)
             return raise_here
         finally:
             scout.kill()
@@ -187,15 +134,15 @@ class Motion:
 
         None when the process died by accident: another one can take its place.
         """
-        kept = self._table
-        self.set_breakpoints(table)
+        kept = self._legs.table
+        self._legs.set_breakpoints(table)
         try:
-            return self._run(process, until, search, Action.STOP, (), raise_here=False)
+            return self._legs.run(process, until, search, Action.STOP, (), raise_here=False)
         except ProcessDied as died:
-            self._mourn(died)
+            self._legs.mourn(died)
             return None
         finally:
-            self.set_breakpoints(kept)
+            self._legs.set_breakpoints(kept)
 
     def tallies(
         self, process: ReplayProcess, table: Sequence[TableEntry], search: Search, until: int
@@ -204,19 +151,19 @@ class Motion:
 
         What the line raises at which a stretch begins is a match in it, what that raises to which it leads is none.
         """
-        kept = self._table
-        self.set_breakpoints(table)
+        kept = self._legs.table
+        self._legs.set_breakpoints(table)
         legs: list[Leg] = []
         try:
-            self._run(process, until, search, Action.COLLECT, legs)
+            self._legs.run(process, until, search, Action.COLLECT, legs)
         finally:
-            self.set_breakpoints(kept)
+            self._legs.set_breakpoints(kept)
         return [(leg.start, leg.stopped.tick + (leg.stopped.reason is Reason.END), leg.stopped.found) for leg in legs]
 
     def to_the_end(self) -> Stopped:
         """Runs the current process to the end of the recording, from the snapshot that is nearest to it."""
         if not self.current.over and self.snapshots.at_or_before(TO_THE_END).tick > self.current.tick:
-            self._replace_current(self._fork_before(TO_THE_END))
+            self._replace_current(self._legs.fork_before(TO_THE_END))
         if self.current.over and self.current.last is not None:
             return self.current.last
         return self.forward(Search(Want.NOTHING))
@@ -224,11 +171,11 @@ class Motion:
     def learn_end(self) -> Stopped:
         """How the run ends, found by a process of its own if nobody was there yet."""
         while self.end is None:
-            process = self._fork_before(TO_THE_END)
+            process = self._legs.fork_before(TO_THE_END)
             try:
-                self._run(process, TO_THE_END, Search(Want.NOTHING), Action.STOP, ())
+                self._legs.run(process, TO_THE_END, Search(Want.NOTHING), Action.STOP, ())
             except ProcessDied as died:
-                self._mourn(died)
+                self._legs.mourn(died)
             finally:
                 process.kill()
         return self.end
@@ -238,8 +185,8 @@ class Motion:
 
         `sought`: where it raises one of the types in the table, if that names any.
         """
-        process = self.stand(tick)
-        process.set_breakpoints(self._table if sought else (), -1)
+        process = self._legs.stand(tick)
+        process.set_breakpoints(self._legs.table if sought else (), -1)
         stopped = process.run(tick + 1, Want.RAISE | Want.RAISE_HERE)
         if stopped.reason is Reason.MATCH:
             return process
@@ -250,23 +197,23 @@ class Motion:
         """The last tick at which `holds` is true; it must be true up to some tick and false ever after."""
         while True:
             low, high = self._bracket(holds)
-            process = self.stand(low)
+            process = self._legs.stand(low)
             try:
                 while high - low > 1:
                     middle = (low + high) // 2
                     scout = process.fork()
-                    self._advance_to(scout, middle)
+                    self._legs.advance_to(scout, middle)
                     if scout.last is not None and holds(scout.last):
                         process.close()
                         process, low = scout, middle
                     else:
                         scout.close()
                         high = middle
-                self.give_back(process)
+                self._legs.give_back(process)
                 return low
             except ProcessDied as died:
                 process.close()
-                self._mourn(died)
+                self._legs.mourn(died)
 
     def _bracket(self, holds: Callable[[Stopped], bool]) -> tuple[int, int]:
         """(the last snapshot at which it is true, the next one or the first tick that there is not)."""
@@ -279,11 +226,6 @@ class Motion:
             if high <= end.tick:
                 return self._bracket(holds)
         return low, high
-
-    def give_back(self, process: ReplayProcess) -> None:
-        """Takes over a process that stands where the current one may want to be next."""
-        self._drop_spare()
-        self._spare = process
 
     def backward(self, search: Search, bound: int) -> Iterator[Match]:
         """All matches before `bound`, last first; of MARKED ones only the last.
@@ -344,13 +286,13 @@ class Motion:
     def _scout(self, start: int, until: int, search: Search) -> list[Leg]:
         """The legs of a throw-away run to `until` from the nearest snapshot that is not after `start`."""
         while True:
-            scout = self._fork_before(start)
+            scout = self._legs.fork_before(start)
             legs: list[Leg] = []
             try:
-                self._run(scout, until, search, Action.COLLECT, legs)
+                self._legs.run(scout, until, search, Action.COLLECT, legs)
             except ProcessDied as died:
                 scout.close()
-                self._mourn(died)
+                self._legs.mourn(died)
                 continue
             except BaseException:
                 scout.kill()
@@ -358,7 +300,7 @@ class Motion:
             if search.conditions:
                 scout.kill()
             else:
-                self.give_back(scout)
+                self._legs.give_back(scout)
             return legs
 
     def _scout_abreast(self, stretches: list[Stretch], search: Search) -> list[list[Leg]]:
@@ -367,131 +309,21 @@ class Motion:
         if len(stretches) > 1:
             try:
                 for stretch in stretches:
-                    scouts.append(Scout(self._fork_before(stretch.start), stretch.until))
-                    self._prepare(scouts[-1].process, search)
-                run_abreast(scouts, lambda scout: self._begin_leg(scout, search), self._end_leg, _LEG_SECONDS)
+                    scouts.append(Scout(self._legs.fork_before(stretch.start), stretch.until))
+                    self._legs.prepare(scouts[-1].process, search)
+                run_abreast(scouts, lambda scout: self._legs.begin_leg(scout, search), self._legs.end_leg, LEG_SECONDS)
                 return [scout.legs for scout in scouts]
             except ProcessDied as died:
-                self._mourn(died)
+                self._legs.mourn(died)
             finally:
                 for scout in scouts:
                     scout.process.kill()
         return [self._scout(stretch.start, stretch.until, search) for stretch in stretches]
 
-    def _begin_leg(self, scout: Scout, search: Search) -> None:
-        want = search.want | (Want.RAISE_HERE if search.raises else 0)
-        scout.start, scout.began = scout.process.tick, time.monotonic()
-        scout.goal = min(scout.until, scout.start + self._leg)
-        scout.process.begin_run(scout.goal, want, search.max_depth, Action.COLLECT, search.thread)
-
-    def _end_leg(self, scout: Scout) -> bool:
-        """Whether it was the last one."""
-        if self.interrupted.is_set():
-            raise Interrupted
-        stopped = scout.process.finish_run()
-        scout.legs.append(Leg(scout.start, stopped))
-        if self._is_final(stopped) or stopped.tick >= scout.until:
-            return True
-        self._adapt_leg(scout.goal - scout.start, time.monotonic() - scout.began)
-        self.on_leg(stopped)
-        return False
-
-    def _prepare(self, process: ReplayProcess, search: Search) -> None:
-        process.set_breakpoints(self._table, self._table_version)
-        if search.marks:
-            process.mark(search.marks)
-        if search.watched:
-            process.watch(search.watched)
-        if search.conditions:
-            process.judge_conditions(search.conditions)
-
-    def _advance_to(self, process: ReplayProcess, tick: int) -> None:
-        if process.tick < tick:
-            stopped = self._run(process, tick, Search(Want.NOTHING), Action.STOP, ())
-            if stopped.tick < tick:
-                raise BeyondTheEnd(f"the recording ends at tick {stopped.tick}")
-
-    def _run(
-        self,
-        process: ReplayProcess,
-        until: int,
-        search: Search,
-        action: Action,
-        legs: list[Leg] | tuple[()],
-        raise_here: bool = True,
-    ) -> Stopped:
-        """Legs up to a match, the end, or `until`; appends them to `legs`. Leaves snapshots on the way."""
-        is_near = until != TO_THE_END and not search.conditions
-        places = self.snapshots.dense_places(process.tick, until) if is_near else []
-        self._prepare(process, search)
-        while True:
-            if self.interrupted.is_set():
-                raise Interrupted
-            start = process.tick
-            goal = min([until, self._leg_end(start), *(place for place in places if place > start)])
-            began = time.monotonic()
-            want = search.want | (Want.RAISE_HERE if raise_here and search.raises else 0)
-            raise_here = True  # a later leg begins where no one has been
-            stopped = process.run(goal, want, search.max_depth, action, search.thread)
-            if isinstance(legs, list):
-                legs.append(Leg(start, stopped))
-            if self._is_final(stopped) or stopped.tick >= until:
-                return stopped
-            if not search.conditions and (goal in places or goal == self.snapshots.next_thin(start)):
-                self._leave_snapshot(process)
-            self._adapt_leg(goal - start, time.monotonic() - began)
-            self.on_leg(stopped)
-
-    def _is_final(self, stopped: Stopped) -> bool:
-        if stopped.reason in (Reason.DIVERGED, Reason.SEALED):
-            raise Diverged(stopped.text)
-        if stopped.reason is Reason.END:
-            self.end = stopped
-        return stopped.reason is not Reason.LIMIT
-
-    def _leg_end(self, tick: int) -> int:
-        thin = self.snapshots.next_thin(tick)
-        return min(tick + self._leg, thin) if not self.snapshots.has(thin) else tick + self._leg
-
-    def _adapt_leg(self, ticks: int, seconds: float) -> None:
-        if seconds < _LEG_SECONDS / 2 and ticks >= self._leg:
-            self._leg = min(self._leg * 2, _LARGEST_LEG)
-        elif seconds > _LEG_SECONDS * 2:
-            self._leg = max(self._leg // 2, _SMALLEST_LEG)
-
-    def _leave_snapshot(self, process: ReplayProcess) -> None:
-        if not self.snapshots.has(process.tick):
-            self.snapshots.add(process.fork(), self.current.tick)
-
     def _can_go_on_to(self, tick: int) -> bool:
         here = self.current
         return not here.over and here.tick < tick and self.snapshots.at_or_before(tick).tick <= here.tick
 
-    def _fork_before(self, tick: int) -> ReplayProcess:
-        while True:
-            snapshot = self.snapshots.at_or_before(tick)
-            try:
-                return snapshot.fork()
-            except ProcessDied:
-                self._bury(snapshot)
-
-    def _bury(self, snapshot: ReplayProcess) -> None:
-        self.snapshots.discard(snapshot)
-        if not self.snapshots.ticks or self.snapshots.ticks[0] > 0:
-            self.snapshots.replace_root(self._launch())
-
-    def _mourn(self, died: ProcessDied) -> None:
-        """A death can be an accident (memory ran out, someone killed it); the same place twice is none."""
-        place = died.tick >> 16
-        self._deaths[place] = self._deaths.get(place, 0) + 1
-        if self._deaths[place] > _PATIENCE:
-            raise ReplayError(f"every replay process dies soon after tick {died.tick}") from died
-
     def _replace_current(self, process: ReplayProcess) -> None:
         self.current.kill()
         self.current = process
-
-    def _drop_spare(self) -> None:
-        if self._spare is not None:
-            self._spare.kill()
-            self._spare = None

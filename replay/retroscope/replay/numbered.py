@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from retroscope.replay.breakpoints import BreakpointTable
 from retroscope.replay.counting import nth
+from retroscope.replay.legs import Search
 from retroscope.replay.moments import Moment, ReplayError, StopReason, Tick
-from retroscope.replay.motion import Motion, Search
+from retroscope.replay.motion import Motion
 from retroscope.replay.stops import Stops
 
 

@@ -15,10 +15,11 @@ from retroscope.replay.breakpoints import BreakpointTable
 from retroscope.replay.hit_numbers import HitNumbers
 from retroscope.replay.index import Index, NotIndexed, UnusableIndex
 from retroscope.replay.indexed import can_answer, first_hit_after, hits_before
+from retroscope.replay.legs import BeyondTheEnd, Search
 from retroscope.replay.looking import Looker, LookFailed
 from retroscope.replay.messages import parse_message
 from retroscope.replay.moments import Breakpoint, InputId, Moment, ReplayError, StopReason, ThreadId, Tick
-from retroscope.replay.motion import BeyondTheEnd, Motion, Search
+from retroscope.replay.motion import Motion
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import TO_THE_END, Match, Reason, Want
 from retroscope.replay.recording import Recording

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Self
 
 from retroscope.replay.breakpoints import BreakpointTable
+from retroscope.replay.legs import Interrupted, Search
 from retroscope.replay.looking import Looker, LookFailed
 from retroscope.replay.moments import InputId, Moment, ReplayError, StopReason, ThreadId, Tick
-from retroscope.replay.motion import Interrupted, Motion, Search
+from retroscope.replay.motion import Motion
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import Reason, Stopped, Want
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +20,7 @@ from retroscope.replay.divergence import diverged
 from retroscope.replay.index import fitting_index
 from retroscope.replay.last_write import LastWrite, subject_of
 from retroscope.replay.launch import launcher_of
+from retroscope.replay.legs import Interrupted, Search
 from retroscope.replay.moments import (
     Breakpoint,
     BreakpointStatus,
@@ -41,19 +41,18 @@ from retroscope.replay.moments import (
     Value,
     WhatIf,
 )
-from retroscope.replay.motion import Interrupted, Motion, Search
+from retroscope.replay.motion import Motion
 from retroscope.replay.numbered import nth_moment, too_few
 from retroscope.replay.outcomes import Outcome, outcome
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.protocol import ANY_DEPTH, ANY_THREAD, Marks, Reason, Stopped, Want
-from retroscope.replay.reads import expressions_read
 from retroscope.replay.recording import Recording
+from retroscope.replay.shown import Shown
 from retroscope.replay.stops import Stops
 from retroscope.replay.sweeps import Sweep
 from retroscope.replay.views import Views
 from retroscope.replay.watches import Watchable, Watches
 from retroscope.replay.what_if import what_if
-from retroscope.trace import Process
 
 __all__ = [
     "Breakpoint", "BreakpointStatus", "Diverged", "Frame", "FrameId", "InputId", "Moment", "OutputChunk",
@@ -64,7 +63,7 @@ __all__ = [
 _PROGRESS_EVERY = 0.1
 
 
-class Timeline:
+class Timeline(Shown):
     """See `TimelineApi` for what it offers. Not safe for several threads at once, except `interrupt`."""
 
     def __init__(
@@ -72,7 +71,8 @@ class Timeline:
         progress: ProgressCallback | None = None, budget: int | None = None, use_index: bool = True,
     ) -> None:  # fmt: skip
         """`open` is the usual way. Takes `recording` over, and calls `end_launching` when everything is closed."""
-        self.recording = recording
+        self._motion = Motion(launch, budget)
+        super().__init__(recording, Views(self._motion))
         self.program: Sequence[str] = recording.start.argv
         self.cwd = recording.start.cwd
         self.last_tick: Tick | None = None
@@ -85,13 +85,11 @@ class Timeline:
         self._progress = progress
         self._progress_shown = 0.0
         self._table = BreakpointTable(recording.source_paths(), recording.source)
-        self._motion = Motion(launch, budget)
-        self._views = Views(self._motion)
         self._watches = Watches(self._motion)
         self.index, complaint = fitting_index(recording) if use_index else (None, "")
         """What is known of the whole past without running it; None when there is no index, or none that fits."""
         self._stops = Stops(self._motion, self._table, self._watches, recording, self.index)
-        self._motion.on_leg = self._on_leg
+        self._motion.report_to(self._on_leg)
         self.warning = "; ".join(filter(None, [self._motion.warning, build_warning(recording), complaint]))
         """What a person should know about this replay, for example that another build recorded; mostly empty."""
         self.moving = False
@@ -349,72 +347,7 @@ class Timeline:
         """Ends all watches but these."""
         self._watches.keep(numbers)
 
-    # -- looking
-
-    def threads(self) -> list[ThreadInfo]:
-        """Those that were started by now, in that order; after the end, when nothing can be asked, the main thread."""
-        return self._views.threads()
-
-    def tasks(self) -> list[TaskInfo]:
-        """The asyncio tasks of this moment that are not over, by name."""
-        return self._views.tasks()
-
-    def stack(self, thread: ThreadId | None = None) -> list[Frame]:
-        """Of the running thread, or of another; innermost first. Empty after the end."""
-        return self._views.stack(thread)
-
-    def scopes(self, frame: FrameId) -> list[Scope]:
-        return self._views.scopes(frame)
-
-    def expand(self, reference: Reference, start: int = 0, count: int | None = None) -> list[Value]:
-        return self._views.expand(reference, start, count)
-
-    def evaluate(self, expression: str, frame: FrameId | None = None) -> Value:
-        """An expression's repr, or what a statement printed. An error of the expression is a failed Value."""
-        return self._views.evaluate(expression, frame)
-
-    def interpolate(self, message: str, frame: FrameId | None = None) -> str:
-        """A text with the values of the expressions in its braces, as breakpoints with a message say it."""
-        return self._views.interpolate(message, frame)
-
-    def reads(self, frame: FrameId) -> list[Value]:
-        """What the line at which the frame stands reads, each named as it is written there."""
-        shown = next(each for each in self.stack() if each.id == frame)
-        source = self.source(shown.path)
-        expressions = expressions_read(source, shown.line) if source else []
-        return [replace(self.evaluate(expression, frame), name=expression) for expression in expressions]
-
-    def arguments(self, frame: FrameId) -> list[str]:
-        """The names of the parameters of a frame's function."""
-        return self._views.arguments(frame)
-
-    def names(self, frame: FrameId) -> list[str]:
-        """Every name that is in scope in a frame, for completion."""
-        return self._views.names(frame)
-
-    def processes(self) -> list[Process]:
-        """Every process of the trace, in order of start."""
-        return self.recording.processes()
-
-    def source(self, path: str) -> str | None:
-        return self.recording.source(path)
-
-    def source_paths(self) -> list[str]:
-        return self.recording.source_paths()
-
-    def output(self, upto: InputId | None = None) -> list[OutputChunk]:
-        if upto is None:
-            upto = InputId(self.recording.inputs) if self._views.at_end else self.now.input
-        return list(self.recording.output(upto))
-
-    def inputs(self, first: InputId, most: int) -> list[tuple[InputId, str, str]]:
-        """(number, callable, value) of at most `most` inputs from `first` on."""
-        rows = islice(self.recording.input_lines(first), most)
-        return [(InputId(number), name, value) for number, name, value in rows]
-
-    def last_line_of(self, path: str) -> int | None:
-        text = self.source(path)
-        return None if text is None else len(text.splitlines())
+    # -- supposing
 
     def what_if(self, statement: str, frame: FrameId | None = None) -> WhatIf:
         """What the program would do if `statement` ran now, in a frame: see `what_if.py`. Everything stays as it is."""

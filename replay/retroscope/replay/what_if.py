@@ -14,9 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
+from retroscope.replay.legs import Interrupted
 from retroscope.replay.looking import Looker, LookFailed
 from retroscope.replay.moments import ReplayError, Tick, WhatIf
-from retroscope.replay.motion import Interrupted, Motion
+from retroscope.replay.motion import Motion
 from retroscope.replay.process import ProcessDied, ReplayProcess
 from retroscope.replay.protocol import TO_THE_END, Reason, Stopped, Want
 
