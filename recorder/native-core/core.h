@@ -57,6 +57,7 @@ int address_register(PyObject *module);
 int collector_register(PyObject *module);
 int loading_register(PyObject *module);
 int redacted_register(PyObject *module);
+int greenlets_register(PyObject *module);
 int foreign_register(PyObject *module);
 int signal_calls_register(PyObject *module);
 

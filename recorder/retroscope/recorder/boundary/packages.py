@@ -2,9 +2,27 @@
 through Python or the C library, where their calls are recorded (recorder/native-core/foreign.h). Each was recorded and
 replayed in a program that uses it."""
 
-from retroscope.recorder.boundary.declare import Module
+from retroscope.recorder.boundary.declare import PASS, Module
 
-MODULES: "list[Module]" = []
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from retroscope.recorder.annotations import Core
+
+_core: "Core" = None
+
+
+def bind(core: "Core") -> None:
+    global _core
+    _core = core
+
+
+def _follow(greenlet: "ModuleType") -> None:
+    _core.greenlets_follow(greenlet)
+
+
+MODULES = [Module("greenlet._greenlet", functions=PASS, ready=_follow)]
 
 _NAMES = """
     aiohttp bcrypt _cffi_backend chardet charset_normalizer contourpy cryptography debugpy frozenlist gevent
