@@ -7,6 +7,7 @@
 #include "encode.h"
 #include "gc_module.h"
 #include "replay.h"
+#include "running_generators.h"
 
 #include <limits.h>
 #include <string.h>
@@ -316,6 +317,7 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *gc)
         return NULL;
     program_callbacks = state->callbacks;
     state->callbacks = callbacks;
+    running_generators_take_over();
     Py_RETURN_NONE;
 }
 

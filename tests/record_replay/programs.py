@@ -43,6 +43,7 @@ PROGRAMS = [
     script("calendars", same=False),
     script("clocks", same=False),
     script("collection", same=False),  # when the collector runs is not promised
+    script("collection_running", same=False),  # nor what it looks at first
     script("cycles_at_exit"),
     script("computing"),
     script("contexts"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,8 +35,33 @@ print(len(saved), all(hash(numbers) == known for numbers, known in saved))
 """
 
 
-def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+ORDER = """
+class Thing:
+    pass
+print(hash(Thing()), [kind.__name__ for kind in {int, str, float, bytes, dict, list, set, frozenset, bool}])
+"""
+
+
+def run(*command: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*map(str, command)], cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
+def test_hashes_do_not_depend_on_whether_our_own_code_was_compiled_before(tmp_path: Path) -> None:
+    """As in the first recording after an installation that compiles nothing."""
+    traces = [tmp_path / f"{name}.db" for name in ("compiles", "leaves", "finds")]
+    variables = [{"PYTHONDONTWRITEBYTECODE": "1"}, {"PYTHONDONTWRITEBYTECODE": ""}, {}]
+    printed = []
+    for trace, more in zip(traces, variables, strict=True):
+        more["PYTHONPYCACHEPREFIX"] = str(tmp_path / "bytecode")
+        printed.append(run(SCOPE, "record", "-q", "-o", trace, "-c", ORDER, cwd=tmp_path, **more).stdout)
+    assert printed[0].count("\n") == 1
+    assert printed == printed[:1] * 3
+    for trace in traces:
+        verified = run(SCOPE, "verify", trace, cwd=tmp_path, **variables[-1])
+        assert verified.returncode == 0, verified.stderr
 
 
 def test_a_hash_asked_for_while_an_object_dies_is_not_that_of_the_next_at_its_address(tmp_path: Path) -> None:

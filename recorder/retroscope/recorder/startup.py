@@ -11,6 +11,7 @@ import sys
 gc.disable()
 del sys.modules["gc"]
 _first = [None]  # what is made after it is ours
+compile("", "", "exec")  # makes the types of syntax trees: now, and not only where a file of ours has no .pyc yet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
