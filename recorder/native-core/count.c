@@ -20,6 +20,8 @@
 #define BUSY_MAGNITUDES 5        /* 1 to 31 preemptions ... */
 #define BUSY_GAP_MAGNITUDES 9    /* ... at most 1 to 511 counted events apart */
 
+#define NEWEST_MAGNITUDES 5      /* 1 to 31 hand-overs to the newest: those that others wait for must get on too */
+
 int count_is_on;
 bool count_events_are_on;
 
@@ -29,6 +31,7 @@ static int64_t wake_at = INT64_MAX;   /* leave the fast path at this count */
 static uint64_t slice_began;
 static uint64_t chaos_state;                 /* 0: no chaos */
 static unsigned busy_left, busy_magnitude;   /* preemptions left in a busy stretch, and how close they are */
+static unsigned newest_left;                 /* so often the newest that is ready goes on: who was preempted long waits */
 
 int64_t count_so_far(void)
 {
@@ -65,6 +68,7 @@ static int64_t chaotic_gap(void)
     if (busy_left == 0) {
         busy_left = (unsigned)draw_size(BUSY_MAGNITUDES);
         busy_magnitude = 1 + (unsigned)(draw() % BUSY_GAP_MAGNITUDES);
+        newest_left = draw() & 1 ? (unsigned)draw_size(NEWEST_MAGNITUDES) : 0;
         if (draw() & 1)
             return (int64_t)draw_size(CALM_MAGNITUDES);
     }
@@ -77,9 +81,29 @@ bool count_chaos_strikes(void)
     return chaos_state && core_mode == MODE_RECORD && (busy_left ? draw() % 4 == 0 : draw() % 64 == 0);
 }
 
+unsigned count_chaos_picks(unsigned ready)
+{
+    if (!chaos_state || ready < 2)
+        return 0;
+    if (newest_left == 0)
+        return (unsigned)(draw() % ready);
+    newest_left--;
+    return ready - 1;
+}
+
 static void next_look(void)
 {
     wake_at = counted + (chaos_state ? chaotic_gap() : LOOK_EVERY);
+}
+
+/* A gap that was drawn while nobody wanted the turn says nothing: it is nearly always a long one, and two threads that
+ * both could run may not do so for long. */
+void count_chaos_begins(void)
+{
+    if (!chaos_state || !count_is_on || watching || wake_at <= counted)
+        return;
+    busy_left = 0;
+    next_look();
 }
 
 void count_set_chaos(uint64_t seed)

@@ -69,6 +69,13 @@ void count_set_chaos(uint64_t seed);
 /* Recording with chaos: shall the thread be preempted where it takes or releases a lock now? */
 bool count_chaos_strikes(void);
 
+/* Recording: another thread wants the turn, and none did before. With chaos the next preemption is drawn anew. */
+void count_chaos_begins(void);
+
+/* Recording: which of so many that want the turn, in the order in which they began to, gets it: the first, but with chaos
+ * any, or for a while always the last. */
+unsigned count_chaos_picks(unsigned ready);
+
 /* Counted events so far. */
 int64_t count_so_far(void);
 

@@ -13,6 +13,7 @@ typedef struct thread {
     PyObject *function, *args, *kwargs;
     PyObject *handle;           /* 3.13: its _ThreadHandle, borrowed until the handle dies */
     PyObject *sentinel;         /* 3.11, 3.12: the lock that is released when it ends; owned */
+    struct waiter *arrival;     /* recording: its place among those that want the turn, until it begins */
     bool daemon, over;
     bool is_of_c;               /* C code started it: it has no handle, and prints what it raises */
 } thread;

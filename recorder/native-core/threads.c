@@ -50,6 +50,7 @@ void thread_forget(thread *t)
             break;
         }
     }
+    PyMem_RawFree(t->arrival); /* in the child of a fork: it never began there */
     PyMem_RawFree(t);
 }
 
@@ -144,8 +145,9 @@ static PyObject *thread_main(PyObject *capsule, PyObject *Py_UNUSED(none))
 {
     thread *t = PyCapsule_GetPointer(capsule, NULL);
     t->ident = PyThread_get_thread_ident();
-    turn_enter(t->number);
-    turn_take();
+    waiter *arrival = t->arrival;
+    t->arrival = NULL;
+    turn_begin(arrival);
     count_thread_begins();
     add_recursion(1);
     run_thread(t);
@@ -235,6 +237,14 @@ static void record_failure(boundary_entry *entry)
     error_put_back(error);
 }
 
+static void not_started(boundary_entry *entry, thread *t)
+{
+    if (t->arrival)
+        turn_withdraw(t->arrival);
+    t->arrival = NULL;
+    record_failure(entry);
+}
+
 /* The recorded outcome of a start: the ident, or NULL with the recorded exception. */
 static PyObject *replayed_ident(boundary_entry *entry)
 {
@@ -283,9 +293,10 @@ PyObject *thread_launch(boundary_entry *entry, PyObject *module, thread *t, PyOb
     } else {
         if (!turn_is_shared)
             turn_share();
-        PyObject *started_as = start_original(entry, module, t, rest, nrest);
+        t->arrival = turn_announce(t->number);
+        PyObject *started_as = t->arrival ? start_original(entry, module, t, rest, nrest) : PyErr_NoMemory();
         if (!started_as)
-            record_failure(entry);
+            not_started(entry, t);
         ident = started_as ? ident_of(started_as, t) : NULL;
         Py_XDECREF(started_as);
         if (ident && record_result(entry, ident) < 0)

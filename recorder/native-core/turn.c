@@ -24,8 +24,8 @@
 
 int turn_is_shared;
 
-/* A thread that waits: for a key first, then for the turn. Lives on that thread's stack. */
-typedef struct waiter {
+/* A thread that waits: for a key first, then for the turn. Lives on that thread's stack, unless it was announced. */
+struct waiter {
     struct waiter *next;
     const void *key;          /* NULL: wants the turn */
     unsigned failures;        /* how often it was woken for this and came too late */
@@ -37,7 +37,7 @@ typedef struct waiter {
     uint64_t seen;            /* what had happened at the last look */
     PyThreadState *state;
     sem_t wake;
-} waiter;
+};
 
 typedef struct {
     waiter *first, **last;
@@ -114,13 +114,30 @@ static void hold(void)
     holder_task = task();
 }
 
-/* With the mutex: the first that is ready gets the turn, or it is free. Nothing happens when the turn was taken from
+/* With the mutex, by who has the turn: `w` wants it too. With chaos it is drawn anew when the next preemption is. */
+static void make_ready(waiter *w)
+{
+    append(&ready, w);
+    if (atomic_fetch_add(&wanted, 1) == 0)
+        count_chaos_begins();
+}
+
+/* The first that is ready; with chaos any of them. */
+static waiter *next_ready(void)
+{
+    waiter *w = ready.first;
+    for (unsigned skipped = count_chaos_picks((unsigned)atomic_load(&wanted)); w && w->next && skipped; skipped--)
+        w = w->next;
+    return w;
+}
+
+/* With the mutex: one that is ready gets the turn, or it is free. Nothing happens when the turn was taken from
  * the caller while it slept. */
 static void pass_on(void)
 {
     if (held && holder != me)
         return;
-    waiter *w = ready.first;
+    waiter *w = next_ready();
     held = w != NULL;
     if (!w)
         return;
@@ -135,13 +152,8 @@ static void pass_on(void)
 /* Lets the GIL go. */
 static void make_waiter(waiter *w, const void *key)
 {
+    *w = (waiter){.key = key, .number = me, .task = task()};
     sem_init(&w->wake, 0, 0);
-    w->key = key;
-    w->failures = w->asleep = w->lost = 0;
-    w->woken = w->queued = false;
-    w->seen = 0;
-    w->number = me;
-    w->task = task();
     w->state = PyEval_SaveThread();
 }
 
@@ -309,6 +321,43 @@ void turn_enter(uint32_t number)
     is_known = true;
 }
 
+waiter *turn_announce(uint32_t number)
+{
+    waiter *w = PyMem_RawCalloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    sem_init(&w->wake, 0, 0);
+    w->number = number;
+    w->queued = true;
+    pthread_mutex_lock(&mutex);
+    make_ready(w);
+    pthread_mutex_unlock(&mutex);
+    return w;
+}
+
+void turn_withdraw(waiter *w)
+{
+    pthread_mutex_lock(&mutex);
+    take_out(&ready, w);
+    atomic_fetch_sub(&wanted, 1);
+    pthread_mutex_unlock(&mutex);
+    sem_destroy(&w->wake);
+    PyMem_RawFree(w);
+}
+
+void turn_begin(waiter *w)
+{
+    turn_enter(w->number);
+    w->state = PyEval_SaveThread();
+    pthread_mutex_lock(&mutex);
+    w->task = task();
+    queue_for_turn(w);
+    pthread_mutex_unlock(&mutex);
+    drop_waiter(w);
+    note_switch(w);
+    PyMem_RawFree(w);
+}
+
 void turn_give(void)
 {
     unraisable_hide();
@@ -384,8 +433,7 @@ bool turn_wake(const void *key)
         starved = w->failures > 0;
         unblock(w);
         w->key = NULL;
-        append(&ready, w);
-        atomic_fetch_add(&wanted, 1);
+        make_ready(w);
         break;
     }
     pthread_mutex_unlock(&mutex);
@@ -402,9 +450,21 @@ void turn_preempt(int64_t place)
 {
     if (!turn_is_wanted() || core_is_finalizing())
         return;
+    waiter w;
     left_at = place;
-    turn_give();
-    turn_take();
+    unraisable_hide();
+    make_waiter(&w, NULL);
+    pthread_mutex_lock(&mutex);
+    pass_on();
+    if (held && holder != me) { /* at once: whether the next holder can be preempted for us must not be left to chance */
+        w.queued = true;
+        append(&ready, &w);
+        atomic_fetch_add(&wanted, 1);
+    }
+    queue_for_turn(&w);
+    pthread_mutex_unlock(&mutex);
+    drop_waiter(&w);
+    note_switch(&w);
     left_at = SWITCH_BLOCKED;
 }
 

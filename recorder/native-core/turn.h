@@ -27,6 +27,20 @@ void turn_share(void);
 /* The calling OS thread is the recorded thread `number` from now on; it does not hold the turn yet. */
 void turn_enter(uint32_t number);
 
+/* A thread that waits for the turn. */
+typedef struct waiter waiter;
+
+/* The thread `number` is about to be started by the caller, which has the turn: from now on it is among those that want it.
+ * When the operating system lets it run for the first time does not matter so, which may be late: it needs the GIL for
+ * that, and the running thread may live no longer than the interpreter's switch interval. NULL: no memory. */
+waiter *turn_announce(uint32_t number);
+
+/* It could not be started. */
+void turn_withdraw(waiter *w);
+
+/* In that thread: takes the turn. `w` is gone then. */
+void turn_begin(waiter *w);
+
 /* Did C code start the calling thread, by itself? Then it has no turn and no place in the recording, which says so when
  * the first of them comes to the boundary; what it does is hidden from then on. With the GIL. */
 bool turn_is_foreign(void);

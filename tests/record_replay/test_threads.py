@@ -34,6 +34,18 @@ def test_chaos_finds_the_race(tmp_path: Path) -> None:
     assert kept < whole, "no update was lost although threads were preempted at random"
 
 
+def test_a_seed_gives_the_same_order_again(tmp_path: Path) -> None:
+    """Also where threads begin: when the operating system first lets one run is not left to chance."""
+    orders = []
+    for name in ("first.db", "second.db"):
+        recorded = record("threads_race.py", tmp_path / name, tmp_path, "--chaos=5")
+        assert recorded.status == 0, recorded.stderr.decode()
+        with open_trace(tmp_path / name) as reader:
+            orders.append([record.payload() for record in reader.records(1) if record.kind == Kind.SWITCH])
+    assert orders[0] == orders[1]
+    assert len(orders[0]) > 50, "threads were hardly ever preempted"
+
+
 def test_a_thread_that_waits_unseen_neither_hangs_the_program_nor_is_replayed_wrongly(tmp_path: Path) -> None:
     trace = tmp_path / "unseen.db"
     recorded = record("threads_unseen.py", trace, tmp_path)
