@@ -129,6 +129,16 @@ def test_inputs_and_output_know_their_moments(recorded: Recorder) -> None:
         assert trace.at_output(2).frame.globals["left"].python() == -1
 
 
+def test_a_time_is_a_moment(recorded: Recorder) -> None:
+    with retroscope.open(recorded("api/orders.py")) as trace:
+        first, last = trace.at_time("+0s"), trace.at_time("+1h")
+        assert first < trace.at_output(1) < last
+        assert "seconds after the start; the next time known is" in first.text
+        assert last.text.endswith("no later time is known")
+        with pytest.raises(retroscope.ReplayError, match=r"'soon' is no time; say 12:34:56.789, or \+3.5s"):
+            trace.at_time("soon")
+
+
 def test_a_forked_process_is_seen_from_its_fork_on(recorded: Recorder) -> None:
     with retroscope.open(recorded("programs/processes_fork.py")) as trace:
         forked = next(each for each in trace.processes() if each.forked is not None)

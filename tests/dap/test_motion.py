@@ -69,7 +69,10 @@ def test_the_end_is_no_end_of_the_session(client: Client, fine: Path) -> None:
     start(client, "launch", program=str(fine))
     assert go(client, "continue")["reason"] == "step"
     assert client.request("threads") == {"threads": [{"id": 1, "name": "MainThread"}]}
-    assert client.request("stackTrace", threadId=1) == {"stackFrames": [], "totalFrames": 0}
+    (frame,) = client.request("stackTrace", threadId=1)["stackFrames"]  # an empty stack would leave old variables shown
+    assert (frame["name"], frame["presentationHint"], frame["line"]) == ("the program ended here", "label", 0)
+    assert client.request("scopes", frameId=frame["id"]) == {"scopes": []}
+    assert client.request("stackTrace", threadId=1, startFrame=1, levels=19)["stackFrames"] == []
     assert go(client, "continue")["reason"] == "step"
     go(client, "stepBack")
     assert top(client)[0] == "<module>"

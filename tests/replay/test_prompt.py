@@ -111,6 +111,7 @@ def test_the_first_command_that_fails_ends_it(walked_trace: Path) -> None:
         "break walked.py:9999": "there is no code at or after line 9999",
         "break nothing": "no recorded source defines a function nothing",
         "break main if )": "the condition is not an expression",
+        "break walked.py:": "walked.py: lacks the line: FILE:LINE",
         "delete 7": "there is no breakpoint 7",
         "thread 9": "there is no thread 9",
         "down": "this is the innermost frame",

@@ -131,6 +131,10 @@ class Trace:
         """Before the line of code that wrote the end of the `line`-th line of output, both streams together."""
         return self._moment(lambda: self.player.timeline.goto_output(line))
 
+    def at_time(self, time: str) -> Moment:
+        """At a time of day, `12:34:56.789`, or so long after the start, `+3.5s`; `text` says how exactly."""
+        return self._moment(lambda: self.player.timeline.goto_time(time))
+
     def hits(self, place: str, condition: str | None = None) -> Iterator[Moment]:
         """Every time a line (`app.py:12`) or function (`Shop.redeem`) is reached, in order.
 

@@ -250,6 +250,8 @@ def _parse_place(session: Session, place: str) -> Breakpoint:
     path, colon, line = place.rpartition(":")
     if colon and line.isdigit():
         return Breakpoint(0, path=path, line=int(line))
+    if colon and not line:
+        raise CommandFailed(f"{place} lacks the line: FILE:LINE")
     if place.isdigit():
         return Breakpoint(0, path=session.frame().path, line=int(place))
     return Breakpoint(0, function=place)

@@ -16,6 +16,9 @@ from retroscope.replay.moments import Frame, FrameId, Moment, Reference, StopRea
 UNPAGED_LIMIT = 1000
 """Children given to a client that asks for all of them; a last line says how many were left out."""
 
+NO_FRAME = FrameId(-1)
+"""What is shown in place of a stack after the end of the recording."""
+
 
 @dataclass(frozen=True)
 class Expandable:
@@ -58,9 +61,10 @@ class Inspection:
         self.moment = None
 
     def frame(self, arguments: Arguments) -> FrameId | None:
-        """The frame a request names with `frameId`; None when it names none."""
+        """The frame a request names with `frameId`; None when it names none, or there is none."""
         number = integer(arguments, "frameId", 0)
-        return self._frames[number] if number else None
+        named = self._frames[number] if number else None
+        return None if named == NO_FRAME else named
 
     def expression_of(self, number: int, name: str) -> tuple[str | None, FrameId | None]:
         """The expression of a child that was shown, and the frame where it means something."""
@@ -100,8 +104,20 @@ class Inspection:
         frames = self._session.timeline.stack(thread)
         start = max(integer(arguments, "startFrame", 0), 0)
         levels = integer(arguments, "levels", 0)
+        if not frames and self._session.timeline.now.reason is StopReason.END:
+            return {"stackFrames": [] if start else [self._no_frame()], "totalFrames": 1}
         page = frames[start : start + levels] if levels > 0 else frames[start:]
         return {"stackFrames": [self._frame_body(frame) for frame in page], "totalFrames": len(frames)}
+
+    def _no_frame(self) -> dict[str, Any]:
+        """After the end. Clients that get no frame at all go on showing the variables of the last one that they had."""
+        return {
+            "id": self._frames.number(NO_FRAME),
+            "name": self._session.timeline.now.text or "the program is over",
+            "line": 0,
+            "column": 0,
+            "presentationHint": "label",
+        }
 
     def _frame_body(self, frame: Frame) -> dict[str, Any]:
         body = {
@@ -117,7 +133,10 @@ class Inspection:
         return body
 
     def _scopes(self, arguments: Arguments) -> Body:
-        frame = self.frame({"frameId": integer(arguments, "frameId")})
+        number = integer(arguments, "frameId")
+        if number and self._frames[number] == NO_FRAME:
+            return {"scopes": []}
+        frame = self.frame({"frameId": number})
         if frame is None:
             raise RequestFailed("frame 0 is no frame of this moment")
         return {
