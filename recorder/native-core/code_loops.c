@@ -13,7 +13,7 @@
 /* Code objects by address; linear probing. An entry goes when its code dies, so an address never stands for another. */
 typedef struct {
     PyCodeObject *code;
-    bool loops, subscripts;
+    bool loops, subscripts, one_line;
 } entry;
 
 static entry *entries;
@@ -80,9 +80,15 @@ static void grow(void)
 
 static entry look_at(PyCodeObject *code)
 {
-    entry facts = {code, false, false};
+    entry facts = {code, false, false, true};
     instruction_view i = {0};
+    int line = -1;
     while (bytecode_next(code, &i)) {
+        if (i.begins > code->_co_firsttraceable) {
+            int here = PyCode_Addr2Line(code, (int)(i.at * (Py_ssize_t)sizeof(_Py_CODEUNIT)));
+            facts.one_line &= here != -1 && (line == -1 || here == line);
+            line = here;
+        }
         switch (i.opcode) {
         case JUMP_BACKWARD:
         case POP_JUMP_BACKWARD_IF_NOT_NONE:
@@ -125,6 +131,12 @@ bool code_may_run_untraced(PyCodeObject *code)
 {
     const entry *facts = facts_of(code);
     return !facts->loops && (!facts->subscripts || Py_Version >= SUBSCRIPTS_KNOWN);
+}
+
+bool code_is_one_tick(PyCodeObject *code)
+{
+    return !(code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)) &&
+           PyBytes_GET_SIZE(code->co_exceptiontable) == 0 && code_may_run_untraced(code) && facts_of(code)->one_line;
 }
 
 #endif

@@ -15,5 +15,8 @@ bool code_loops(PyCodeObject *code);
 /* May it run untraced while all functions are entered through a hook (entries.h)? */
 bool code_may_run_untraced(PyCodeObject *code);
 
+/* Is the whole function one line that makes one line event, when it is entered? And may it run untraced? */
+bool code_is_one_tick(PyCodeObject *code);
+
 #endif
 #endif

@@ -4,6 +4,7 @@
 #include "async_exceptions.h"
 #include "control.h"
 #include "count.h"
+#include "entries.h"
 #include "foreign_locals.h"
 #include "identity.h"
 #include "replay.h"
@@ -157,6 +158,9 @@ int context_create(uint32_t number, size_t stack_size, context_main main, void *
     context *c = (known > 1 && contexts[1]) || allocate(1) ? allocate(number) : NULL;
     if (!c)
         return -1;
+#if PY_VERSION_HEX < 0x030C0000
+    entries_meet_threads();
+#endif
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     c->stack_size = (stack_size > LEAST_STACK ? stack_size + stack_size / 4 : LEAST_STACK) + page;
     c->stack = mmap(NULL, c->stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,

@@ -7,6 +7,7 @@
 #include "code_loops.h"
 #include "count.h"
 #include "frames.h"
+#include "ticks.h"
 #include "tracer.h"
 
 #include <internal/pycore_frame.h>
@@ -16,6 +17,7 @@
 #define NEAR_LIMIT 30 /* calls from the recursion limit it matters which instructions a function itself runs */
 
 static bool on;
+static bool ticks, threads_met; /* what is counted are ticks; no more */
 static unsigned switched;    /* how often; what was traced before says nothing then */
 static __thread bool is_deep; /* the thread uses no more C stack for calls */
 static __thread char *deep_from;
@@ -69,7 +71,11 @@ static bool resumes_untold(const frame *f, int throwing)
 /* Of the entry of a frame that makes a generator tracing would not tell, nor of one that is too deep. */
 static bool runs_untraced(const PyThreadState *thread, const frame *f, int throwing)
 {
-    if (tracer_theirs || thread->c_profilefunc || !code_may_run_untraced(f->f_code) || thread->recursion_remaining <= NEAR_LIMIT)
+    if (tracer_theirs || thread->c_profilefunc || thread->recursion_remaining <= NEAR_LIMIT)
+        return false;
+    if (ticks)
+        return !throwing && !count_events_are_on && code_is_one_tick(f->f_code) && ticks_take();
+    if (!code_may_run_untraced(f->f_code))
         return false;
     return makes_generator(f) || resumes_untold(f, throwing) ? count_is_on : count_entry();
 }
@@ -94,7 +100,7 @@ static PyObject *enter(PyThreadState *thread, frame *f, int throwing)
     _PyCFrame *caller = thread->cframe;
     uint8_t traced = caller->use_tracing;
     unsigned then = switched;
-    int unchecked = !traced && skips_check(caller->current_frame);
+    int unchecked = !ticks && !traced && skips_check(caller->current_frame);
     bool deep = (char *)__builtin_frame_address(0) < deep_from;
     thread->recursion_remaining -= unchecked;
     caller->use_tracing = !deep && runs_untraced(thread, f, throwing) ? 0 : 255; /* the callee takes it over */
@@ -117,6 +123,25 @@ void entries_are_counted(bool now)
     on = now;
     switched++;
     entries_go_on();
+}
+
+void entries_are_ticks(bool now)
+{
+    ticks = now && !threads_met;
+    if (ticks != on)
+        entries_are_counted(ticks);
+}
+
+void entries_meet_threads(void)
+{
+    threads_met = true;
+    if (ticks)
+        entries_are_ticks(false);
+}
+
+void entries_prepare(void)
+{
+    deep_from = quarter_of_stack();
 }
 
 #endif

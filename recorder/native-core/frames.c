@@ -323,11 +323,23 @@ bool frames_pass(const frame *f, PyObject *const *args, Py_ssize_t nargs)
     return (args >= first && args <= end) || spreads(f, args, nargs);
 }
 
-uint64_t frames_place(const frame *f)
+/* 3.11: what a caller has run of its CALL when the interpreter runs the callee without a call of C. */
+static Py_ssize_t units_into_call(const frame *callee)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    return callee && !callee->is_entry ? INLINE_CACHE_ENTRIES_CALL : 0;
+#else
+    (void)callee;
+    return 0;
+#endif
+}
+
+uint64_t frames_place(const frame *f, const frame *callee)
 {
     PyCodeObject *code = frames_code(f);
     uint64_t name = (uint64_t)PyObject_Hash(code->co_qualname) ^ (uint64_t)PyObject_Hash(code->co_filename) * 31;
-    return (name * 1000003 + (uint64_t)code->co_firstlineno) * 1000003 + (uint64_t)instruction_index(f);
+    return (name * 1000003 + (uint64_t)code->co_firstlineno) * 1000003 +
+           (uint64_t)(instruction_index(f) - units_into_call(callee));
 }
 
 PyObject *const *frames_variables(const frame *f, bool with_stack, Py_ssize_t *n)

@@ -91,8 +91,9 @@ void frames_set_top(PyThreadState *thread, const frame *f);
  * spreads? Those that bytecode passes are. */
 bool frames_pass(const frame *f, PyObject *const *args, Py_ssize_t nargs);
 
-/* What tells where a frame stands: its code, by what it is called, and the instruction. */
-uint64_t frames_place(const frame *f);
+/* What tells where a frame stands: its code, by what it is called, and the instruction. `callee`: the frame that it waits
+ * for, NULL. It is the same whether the interpreter has called that one by a call of C or not. */
+uint64_t frames_place(const frame *f, const frame *callee);
 
 /* The variables of `f`, NULL where one is unbound; with its stack of values if that is known. Borrowed. */
 PyObject *const *frames_variables(const frame *f, bool with_stack, Py_ssize_t *n);

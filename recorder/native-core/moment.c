@@ -122,11 +122,11 @@ static void follow_dict(PyObject *dict)
             return;
 }
 
-static void follow_frame(const frame *f, bool with_stack)
+static void follow_frame(const frame *f, const frame *callee, bool with_stack)
 {
     Py_ssize_t n;
     PyObject *const *variables = frames_variables(f, with_stack, &n);
-    mix(frames_place(f));
+    mix(frames_place(f, callee));
     for (Py_ssize_t i = 0; i < n; i++) {
         if (!variables[i])
             mix(5);
@@ -146,7 +146,7 @@ static void follow(PyObject *object)
     } else if (PyDict_CheckExact(object)) {
         follow_dict(object);
     } else if (suspended) {
-        follow_frame(suspended, true);
+        follow_frame(suspended, NULL, true);
     } else {
         mix_progress(object);
         if (PyObject_IS_GC(object) && type->tp_traverse)
@@ -180,17 +180,17 @@ static uint64_t look_here(void)
     const frame *f = frames_current();
     begin_look(OBJECTS_HERE);
     if (f)
-        follow_frame(f, true);
+        follow_frame(f, NULL, true);
     return end_look();
 }
 
 /* What the callers have on their stacks of values is not always known: of them only the variables count. */
 static uint64_t look_whole(void)
 {
-    const frame *f = frames_current();
+    const frame *f = frames_current(), *callee = NULL;
     begin_look(OBJECTS_WHOLE);
-    for (int i = 0; f && i < FRAMES; i++, f = frames_caller(f)) {
-        follow_frame(f, i == 0);
+    for (int i = 0; f && i < FRAMES; i++, callee = f, f = frames_caller(f)) {
+        follow_frame(f, callee, i == 0);
         visit(frames_globals(f), NULL);
     }
     if (f)

@@ -25,6 +25,7 @@ enum search_want {
     WANT_VISIBLE = 0x100,     /* lines and raises of the user's own code only; breakpoints are exempt */
     WANT_FORKS = 0x400,       /* stop where the program forks (forks.h) */
     WANT_FIRST = 0x800,       /* with WANT_DEPTH: only the first lines of frames, and of the depth max_depth only */
+    WANT_TOTALS = 0x1000,     /* nothing on the way: what is known to be one tick may run untraced (entries.h) */
     WANT_RAISE_HERE = 0x200,  /* also a raise by the line at the tick where the run begins */
 };
 

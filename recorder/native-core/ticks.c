@@ -119,6 +119,16 @@ static inline bool tick_has_reader(void)
     return observing || ticks_now >= after_record_tick || !search_passes();
 }
 
+bool ticks_take(void)
+{
+    if (ticks_hidden)
+        return true;
+    if (observing || ticks_now + 1 >= wake_at)
+        return false;
+    ticks_now++;
+    return true;
+}
+
 #if PY_VERSION_HEX >= 0x030C0000
 
 /* The callbacks are objects with nothing but a vectorcall: less work per event than a builtin function. */

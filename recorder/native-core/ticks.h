@@ -42,6 +42,9 @@ void ticks_wake_at(uint64_t tick);
 /* The same, but never later than it was. */
 void ticks_wake_by(uint64_t tick);
 
+/* One line event of a frame that is to run untraced; false where somebody has to see it. */
+bool ticks_take(void);
+
 /* The tick of the line that first raised this exception object, TICK_UNKNOWN if that was not seen. */
 uint64_t ticks_of_raise(PyObject *exception);
 

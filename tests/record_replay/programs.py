@@ -62,6 +62,7 @@ PROGRAMS = [
     script("line_numbers"),
     script("mappings"),
     script("mappings_written"),
+    script("one_line_functions", status=1),
     script("polling"),
     script("randomness", same=False),
     script("recursion"),

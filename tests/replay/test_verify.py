@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 from retroscope.cli.main import main
 from retroscope.replay.interpreter import WrongInterpreter, find_interpreter
+from retroscope.replay.process import ReplayProcess
+from retroscope.replay.protocol import Stopped, Want
 from retroscope.replay.recording import Recording, Start
+from retroscope.replay.verify import verify_trace
 
+from tests.recordings import recorder
 from tests.replay.conftest import PROGRAMS, SCOPE, Recorder
 
 CLOSING = r"replayed \d+ ticks, \d+ inputs, 1 processes, 0 divergences\n"
@@ -36,6 +40,35 @@ def test_output_is_the_programs_own_byte_for_byte(recorded: Recorder) -> None:
     done = scope("verify", "--output", recorded("walked"))
     assert (done.returncode, done.stdout) == (0, plain.stdout)
     assert re.fullmatch(re.escape(plain.stderr.decode()) + CLOSING, done.stderr.decode())
+
+
+def test_ticks_that_are_only_counted_are_as_many_as_those_that_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = Recording(str(recorder(tmp_path)("programs/one_line_functions")))
+    run = ReplayProcess.run
+
+    def run_seeing_all(process: ReplayProcess, until: int, want: int) -> Stopped:
+        return run(process, until, want & ~Want.TOTALS)
+
+    try:
+        counted = verify_trace(recording, None, lambda *_: None)
+        monkeypatch.setattr(ReplayProcess, "run", run_seeing_all)
+        assert verify_trace(recording, None, lambda *_: None) == counted
+    finally:
+        recording.close()
+    assert [each.process for each in counted] == [1, 2]
+    assert counted[0].ticks > 100_000
+
+
+def test_a_program_that_asks_where_its_caller_is(tmp_path: Path) -> None:
+    program = tmp_path / "asks.py"
+    program.write_text(
+        "import sys\ndef where(): return sys._getframe(1).f_lasti\ndef ask(): return where()\nprint(ask())\n"
+    )
+    recorded = scope("record", "-q", "-o", tmp_path / "asks.db", program)
+    done = scope("verify", tmp_path / "asks.db", "--output")
+    assert (done.returncode, done.stdout) == (0, recorded.stdout), done.stderr
 
 
 def test_a_killed_recording_is_verified_up_to_there(tmp_path: Path) -> None:

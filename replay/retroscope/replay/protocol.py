@@ -59,6 +59,7 @@ class Want(IntFlag):
     MARKED = 32  # a line of the marked frames
     VISIBLE = 0x100  # of lines and raises, only those of the user's own code; breakpoints count everywhere
     FORKS = 0x400  # where the program forks
+    TOTALS = 0x1000  # nothing on the way, ever: lines may be counted without being seen, and raises are not noted
     FIRST = 0x800  # of SHALLOW only the first lines of frames, and only those of max_depth
     RAISE_HERE = 0x200  # also what the line raises at which the run begins
 
