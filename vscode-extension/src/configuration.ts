@@ -24,6 +24,16 @@ export interface Place {
   folder?: string;
 }
 
+/** What VS Code hands to a command of the Variables view. */
+export interface ShownVariable {
+  variable?: { name: string; evaluateName?: string };
+}
+
+/** The arguments of the `evaluate` request that goes back to the line which last changed a value. */
+export function askWhy(expression: string, frameId?: number): { expression: string; context: string; frameId?: number } {
+  return { expression: `.why ${expression.trim()}`, context: "repl", ...(frameId === undefined ? {} : { frameId }) };
+}
+
 /** A process to start. */
 export interface Command {
   command: string;

@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import * as vscode from "vscode";
 import {
   adapterCommand,
+  askWhy,
   attachTo,
   chooseInterpreter,
   complete,
@@ -13,6 +14,7 @@ import {
   launchFile,
   type Place,
   probeCommand,
+  type ShownVariable,
 } from "./configuration";
 
 const DEBUG_TYPE = "retroscope";
@@ -34,6 +36,7 @@ export function activate(context: vscode.ExtensionContext): void {
     }),
     vscode.commands.registerCommand("retroscope.debugFile", debugFile),
     vscode.commands.registerCommand("retroscope.openRecording", openRecording),
+    vscode.commands.registerCommand("retroscope.lastWrite", goToLastWrite),
   );
 }
 
@@ -108,6 +111,38 @@ async function openRecording(): Promise<void> {
   if (trace !== undefined) {
     await vscode.debug.startDebugging(undefined, asDebugConfiguration(attachTo(trace)));
   }
+}
+
+/** From the Variables view with the variable that was clicked; from the editor and the palette without. */
+async function goToLastWrite(shown?: ShownVariable): Promise<void> {
+  const session = vscode.debug.activeDebugSession;
+  if (session?.type !== DEBUG_TYPE) {
+    void vscode.window.showErrorMessage("No recording is open: start a Retroscope session first.");
+    return;
+  }
+  const expression = shown?.variable === undefined ? expressionInEditor() : shown.variable.evaluateName;
+  if (!expression) {
+    void vscode.window.showErrorMessage("Select an expression, or a variable that has a name of its own.");
+    return;
+  }
+  const place = vscode.debug.activeStackItem;
+  const frame = place instanceof vscode.DebugStackFrame ? place.frameId : undefined;
+  try {
+    await session.customRequest("evaluate", askWhy(expression, frame));
+  } catch (error) {
+    void vscode.window.showErrorMessage((error as Error).message);
+  }
+}
+
+/** What is selected, else the dotted name under the cursor. */
+function expressionInEditor(): string | undefined {
+  const editor = vscode.window.activeTextEditor;
+  if (editor === undefined) {
+    return undefined;
+  }
+  const { document, selection } = editor;
+  const name = document.getWordRangeAtPosition(selection.active, /[A-Za-z_]\w*(\.[A-Za-z_]\w*)*/);
+  return selection.isEmpty ? name && document.getText(name) : document.getText(selection);
 }
 
 async function pickRecording(): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 import * as assert from "node:assert";
 import {
   adapterCommand,
+  askWhy,
   attachTo,
   chooseInterpreter,
   complete,
@@ -84,5 +85,12 @@ describe("a configuration", () => {
     const attach = attachTo("/work/trace.db");
     assert.deepStrictEqual(complete(attach, { folder: "/elsewhere" }), attach);
     assert.deepStrictEqual([attach.request, attach.trace], ["attach", "/work/trace.db"]);
+  });
+});
+
+describe("going back to the last write", () => {
+  it("is a command of the console, in the frame that is shown", () => {
+    assert.deepStrictEqual(askWhy(" self.total\n", 3), { expression: ".why self.total", context: "repl", frameId: 3 });
+    assert.deepStrictEqual(askWhy("total"), { expression: ".why total", context: "repl" });
   });
 });
