@@ -197,17 +197,23 @@ static void watch_generators(void)
     PyGen_Type.tp_finalize = PyCoro_Type.tp_finalize = PyAsyncGen_Type.tp_finalize = watched_finalizer;
 }
 
+/* Itself, or a base whose dealloc it has inherited. Somebody else may have put a dealloc in front of ours (code_loops.c). */
+static bool is_watched(PyTypeObject *type)
+{
+    for (PyTypeObject *t = type; t; t = type->tp_dealloc == watched_dealloc ? t->tp_base : NULL)
+        for (size_t i = home((PyObject *)t); watched[i & 1023].type; i++)
+            if (watched[i & 1023].type == t)
+                return true;
+    return false;
+}
+
 /* Instances of Python classes end in the dealloc of the nearest C type among the bases: that is watched. */
 static int watch(PyTypeObject *type)
 {
     while (type->tp_dealloc == subtype_dealloc && type->tp_base)
         type = type->tp_base;
-    if (type->tp_dealloc == watched_dealloc) {
-        for (PyTypeObject *t = type; t; t = t->tp_base)
-            for (size_t i = home((PyObject *)t); watched[i & 1023].type; i++)
-                if (watched[i & 1023].type == t)
-                    return 0;
-    }
+    if (is_watched(type))
+        return 0;
     if (watched_used > 900)
         return -1;
     size_t i = home((PyObject *)type);

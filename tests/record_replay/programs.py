@@ -80,6 +80,7 @@ PROGRAMS = [
     script("subprocesses"),
     script("tracers", same=False),  # the inside of the import system is not shown
     script("tcl"),
+    script("threads_compiled", same=False),
     script("threads_deep"),
     script("threads_ending", same=False),  # idents
     script("threads_entries", same=False),
