@@ -188,9 +188,10 @@ def test_commands_are_for_the_console_only(entered: Client, context: str) -> Non
     ("line", "sentence"),
     [
         (".sideways", "there is no command 'sideways'; .help lists them"),
-        (".goto", "goto: TICK, input N, output N, hit N FUNCTION"),
-        (".goto nowhere", "goto: TICK"),
-        (".rs 5", "reverse-step: one line back, into calls"),
+        (".goto", ".goto TICK, input N, output N, hit N FUNCTION"),
+        (".goto nowhere", ".goto TICK"),
+        (".why", ".why EXPRESSION: as last-write, and the values of what that line read"),
+        (".rs 5", ".reverse-step takes nothing behind it: one line back, into calls"),
     ],
 )
 def test_a_mistyped_command_says_how(entered: Client, line: str, sentence: str) -> None:

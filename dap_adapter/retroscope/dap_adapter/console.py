@@ -56,7 +56,7 @@ COMMANDS = (
     Command(("output",), None, "everything the program had written by now"),
     Command(("print", "p"), r"[^=].*", "EXPRESSION: its value here"),
     Command(("last-write",), r"[^=].*", "EXPRESSION: back to the line that last changed its value"),
-    Command(("why",), r"[^=].*", "EXPRESSION: the same, and what that line read to make it"),
+    Command(("why",), r"[^=].*", "EXPRESSION: as last-write, and the values of what that line read"),
     Command(("what-if",), r".+", "STATEMENT: what would follow if it ran here, beside what did"),
     Command(("secrets",), r"on|off", "on, off: whether values that look like secrets are shown; at first off"),
     Command(("help", "h"), None, "this list"),
@@ -226,7 +226,8 @@ def _take_apart(line: str, *, explicit: bool) -> Typed | None:
     argument = (match[2] or "").strip()
     if not _fits(argument, command):
         if explicit:
-            raise RequestFailed(f"{command.words[0]}: {command.help}")
+            how = "takes nothing behind it:" if command.arguments is None else ""
+            raise RequestFailed(" ".join(filter(None, (f".{command.words[0]}", how, command.help))))
         return None
     return Typed(command.words[0], argument)
 
