@@ -140,7 +140,7 @@ def test_what_if(entered: Client) -> None:
         ]  # fmt: skip
     with pytest.raises(Refused, match="the change failed: NameError"):
         typed(entered, "what-if fails")
-    with pytest.raises(Refused, match="what-if: STATEMENT"):
+    with pytest.raises(Refused, match=r"^\.what-if STATEMENT"):
         typed(entered, ".what-if")
 
 

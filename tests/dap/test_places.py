@@ -277,5 +277,5 @@ def test_places_by_number_in_the_console(client: Client, orders: Path) -> None:
     move(client, "goto output 1")
     assert top(client)[0] == "main"
     assert "it happened 3 times, not 9 times" in move(client, ".goto hit 9 price")["text"]
-    with pytest.raises(Refused, match="goto: TICK"):
+    with pytest.raises(Refused, match=r"^\.goto TICK"):
         move(client, ".goto hit price")
