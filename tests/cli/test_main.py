@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
@@ -128,6 +129,7 @@ def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 def test_a_reader_that_goes_away_is_no_error(trace: str) -> None:
     pipe, end = os.pipe()
+    fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 4096)  # so that it is still writing when the reader goes
     command = [sys.executable, "-m", "retroscope.cli", "events", trace]
     with subprocess.Popen(command, stdout=end, stderr=subprocess.PIPE) as process:
         os.close(end)

@@ -65,6 +65,8 @@ def _chosen(trace: TraceReader, process: int, args: argparse.Namespace) -> Itera
             return
         if args.kind and record.kind_name not in args.kind:
             continue
+        if args.name and not args.kind and record.kind_name == "define":
+            continue  # it only gives a callable its number: who asks for a name wants its calls
         if args.name and not any(fnmatchcase(record.name, pattern) for pattern in args.name):
             continue
         shown += 1
