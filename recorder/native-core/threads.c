@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "threads.h"
+#include "buffers.h"
 #include "contexts.h"
 #include "control.h"
 #include "count.h"
@@ -396,6 +397,7 @@ PyObject *threads_call(boundary_entry *entry, const boundary_call *call)
     case IMPORT_ACQUIRE: return import_acquire(entry, call);
     case IMPORT_RELEASE: return import_release();
     case IMPORT_HELD: return import_held();
+    case BUFFER_USE: return buffer_use(entry, call);
     case THREAD_COUNT: return PyLong_FromUnsignedLong(alive - 1);
     case HANDLE_JOIN: return handle_join(entry, call);
     case HANDLE_IS_DONE: return handle_is_done(entry, call);
@@ -427,6 +429,7 @@ void threads_forked(void)
             thread_forget(t);
     }
     import_forked();
+    buffers_forked();
     waits_forked();
 }
 
@@ -468,7 +471,7 @@ int threads_register(PyObject *module)
         {"RLOCK_OWNED", RLOCK_OWNED}, {"RLOCK_SAVE", RLOCK_SAVE}, {"RLOCK_RESTORE", RLOCK_RESTORE},
         {"RLOCK_COUNT", RLOCK_COUNT}, {"QUEUE_GET", QUEUE_GET}, {"QUEUE_PUT", QUEUE_PUT},
         {"IMPORT_ACQUIRE", IMPORT_ACQUIRE}, {"IMPORT_RELEASE", IMPORT_RELEASE}, {"IMPORT_HELD", IMPORT_HELD},
-        {"THREAD_COUNT", THREAD_COUNT}, {"HANDLE_JOIN", HANDLE_JOIN}, {"HANDLE_IS_DONE", HANDLE_IS_DONE}, {"HANDLE_IDENT", HANDLE_IDENT},
+        {"BUFFER_USE", BUFFER_USE}, {"THREAD_COUNT", THREAD_COUNT}, {"HANDLE_JOIN", HANDLE_JOIN}, {"HANDLE_IS_DONE", HANDLE_IS_DONE}, {"HANDLE_IDENT", HANDLE_IDENT},
         {"HANDLE_SHUTDOWN", HANDLE_SHUTDOWN}, {"HANDLE_SET_DONE", HANDLE_SET_DONE}, {"SIGNAL_INSTALL", SIGNAL_INSTALL},
         {"THREAD_EXCEPTHOOK", THREAD_EXCEPTHOOK}, {"THREAD_TEMPORARY", THREAD_TEMPORARY},
         {"THREAD_TEMPORARY_JOIN", THREAD_TEMPORARY_JOIN}, {"SIGNAL_GET", SIGNAL_GET}, {"SIGNAL_INTERRUPT_MAIN", SIGNAL_INTERRUPT_MAIN},

@@ -200,6 +200,12 @@ void wait_is_over(const void *key)
     lock_event(count_chaos_strikes() || starved);
 }
 
+void wait_is_over_inside(const void *key)
+{
+    if (turn_is_shared)
+        lock_event(wait_wake(key));
+}
+
 void wait_was_none(void)
 {
     if (turn_is_shared)

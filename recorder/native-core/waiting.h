@@ -22,6 +22,9 @@ int wait_until(const waiting *w, wait_attempt attempt);
 /* What threads wait for under this key is there: the first of them may try again. */
 void wait_is_over(const void *key);
 
+/* The same inside C code that reckons with other threads only while one waits: no chance to be preempted. */
+void wait_is_over_inside(const void *key);
+
 /* The same, but no place where the running thread can be preempted. True when it should be: the first of them was woken
  * before and came too late (recording). */
 bool wait_wake(const void *key);

@@ -84,6 +84,7 @@ PROGRAMS = [
     script("threads_deep"),
     script("threads_ending", same=False),  # idents
     script("threads_entries", same=False),
+    script("threads_full_pipe", same=False),
     script("threads_idle", same=False),
     script("threads_join_main"),
     script("threads_killed"),

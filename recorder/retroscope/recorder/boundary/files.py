@@ -1,4 +1,5 @@
-"""Files: the raw layer of `io`. The buffered and text layers above it are deterministic and run in replay.
+"""Files: the raw layer of `io`. The buffered and text layers above it are deterministic and run in replay; how threads
+wait for each other there: recorder/native-core/buffers.h.
 
 In replay a FileIO is a real one on the null device, under the recorded descriptor. But a Python source in another
 encoding than UTF-8 begins as it did: where CPython shows a line of it in a traceback, C code reads from the descriptor
@@ -8,7 +9,7 @@ which encoding that is.
 import _io
 import posix
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt, buffer, output
+from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt, buffer, output, thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +86,15 @@ def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
     if not isinstance(self.__dict__.get("name"), type(given["file"])) or given["file"] != descriptor:
         self.name = given["file"]
 
+
+# What takes the lock inside a buffered file. The lock is C's: a thread would wait for it with the turn.
+_LOCKING = {
+    name: thread("BUFFER_USE")
+    for name in (
+        "read", "read1", "readinto", "readinto1", "readline", "peek", "write", "flush", "seek", "truncate", "close",
+    )
+}  # fmt: skip
+
 MODULES = [
     Module(
         "_io",
@@ -99,7 +109,10 @@ MODULES = [
                     "close": RERUN,
                 },
                 passing="fileno readable writable _dealloc_warn",
-            )
+            ),
+            Type("BufferedReader", methods=PASS, special=_LOCKING),
+            Type("BufferedWriter", methods=PASS, special=_LOCKING),
+            Type("BufferedRandom", methods=PASS, special=_LOCKING),
         ],
     ),
 ]
