@@ -44,14 +44,15 @@ class Importer:
         return package
 
     def unseen(self, function: "Callable[..., Any]", *args: "Any") -> "Any":
-        """Calls it; modules it loads are ours alone: the program will load its own."""
-        modules = sys.modules
-        before = set(modules)
+        """Calls it; modules it loads are ours alone: the program will load its own, and ask itself where to look."""
+        caches = (sys.modules, sys.path_importer_cache)
+        before = [set(cache) for cache in caches]
         try:
             return function(*args)
         finally:
-            for name in set(modules) - before:
-                del modules[name]
+            for cache, known in zip(caches, before):
+                for name in set(cache) - known:
+                    del cache[name]
 
     def load(self, name: str) -> "ModuleType":
         found = self.loaded.get(name)
