@@ -45,7 +45,7 @@ class Importer:
 
     def unseen(self, function: "Callable[..., Any]", *args: "Any") -> "Any":
         """Calls it; modules it loads are ours alone: the program will load its own, and ask itself where to look."""
-        caches = (sys.modules, sys.path_importer_cache)
+        caches: tuple[dict[str, Any], ...] = (sys.modules, sys.path_importer_cache)
         before = [set(cache) for cache in caches]
         try:
             return function(*args)
