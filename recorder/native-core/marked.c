@@ -141,13 +141,14 @@ void marked_note(const frame *f, uint64_t tick, bool is_shown)
         marks[i].last = tick;
 }
 
-/* Where a frame that began in this run was called. If another one was then in the place of its caller, because a
- * generator was begun by somebody else than who resumed it last: where it was resumed. */
-static marked_result beginning_of(const mark *m)
+/* The frame that has resumed the one at `i`, if it began later: then somebody else began that, a generator. */
+static uint32_t resumed_by_another(uint32_t i)
 {
-    if (m->caller < count && marks[m->caller].began_at > m->began_at)
-        return (marked_result){marks[m->caller].last, m->caller, false};
-    return (marked_result){m->called_at, m->caller, false};
+    uint32_t outer = i + 1;
+    while (outer < count && !marks[outer].visible)
+        outer++;
+    bool began_later = outer < count && marks[outer].began_at > marks[i].began_at && marks[outer].last;
+    return began_later ? outer : NOWHERE;
 }
 
 marked_result marked_found(void)
@@ -160,5 +161,8 @@ marked_result marked_found(void)
     const mark *m = &marks[i];
     if (!wants_beginning && m->last)
         return (marked_result){m->last, i, false};
-    return m->began_at ? beginning_of(m) : (marked_result){0, i, wants_beginning};
+    uint32_t outer = resumed_by_another(i);
+    if (outer != NOWHERE && (wants_beginning || m->began_at))
+        return (marked_result){marks[outer].last, outer, false};
+    return m->began_at ? (marked_result){m->called_at, m->caller, false} : (marked_result){0, i, wants_beginning};
 }

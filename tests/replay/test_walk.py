@@ -283,3 +283,22 @@ def test_the_failure_can_be_gone_to_and_caught(walked: Timeline, ticks: list[Tic
         assert walked.reverse_run().reason is StopReason.BEGINNING
     finally:
         walked.break_on_uncaught = False
+
+
+def test_leaving_a_generator_that_is_given_up_stops_where_it_yielded_to(
+    suspending: tuple[Timeline, list[Event], list[Tick]],
+) -> None:
+    """It is never resumed, and dies some lines later."""
+    timeline, events, ticks = suspending
+    inside = (at for at, event in enumerate(events) if event.function == "doubled")
+    at = max(at for at in inside if "abandon" in names_on(events, at))
+    expected = next(ticks[i] for i in range(at, len(events)) if events[i].function == "abandon")
+    for motion in (timeline.next, timeline.finish):
+        timeline.goto(ticks[at])
+        assert motion().tick == expected
+
+
+def names_on(events: list[Event], at: int) -> set[str]:
+    """The functions of the program's own frames on the stack."""
+    functions = {event.stack[0]: event.function for event in events}
+    return {functions[frame] for frame in events[at].stack}

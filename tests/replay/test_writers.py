@@ -348,14 +348,20 @@ def main():
     worker.start()
     worker.join()
     grow(mine)
-    return results, mine
+    both = []
+    both.append(grow(mine))
+    return results, mine, both
 print(main())
 """
 
 
 @pytest.mark.parametrize(
     ("expression", "line", "said"),
-    [("results", 8, "results becomes [7] here, it was []"), ("mine", 4, "mine becomes [0] here, it was []")],
+    [
+        ("results", 8, "results becomes [7] here, it was []"),
+        ("mine", 4, "mine becomes [0, 1] here, it was [0]"),
+        ("both", 14, "both becomes [1] here, it was []"),
+    ],
 )
 def test_what_others_put_into_a_container_of_a_variable_is_found(
     record_text: Recorded, expression: str, line: int, said: str
@@ -363,6 +369,28 @@ def test_what_others_put_into_a_container_of_a_variable_is_found(
     """Another thread, or a function that was called."""
     program, trace = record_text(CHANGED_BY_OTHERS)
     with Timeline.open(trace) as timeline:
-        timeline.goto_hit(Breakpoint(1, path=str(program), line=13), 1)
+        timeline.goto_hit(Breakpoint(1, path=str(program), line=15), 1)
         moment = timeline.last_write(expression)
         assert (timeline.stack()[0].line, moment.text) == (line, said)
+
+
+APPENDED_RESULTS = """\
+def first(numbers):
+    return sorted(numbers)[0]
+def main():
+    found = []
+    found.append(first([2, 1]))
+    return found
+print(main())
+"""
+
+
+def test_where_a_line_that_returned_may_have_done_it_too_the_variables_own_line_comes_first(
+    record_text: Recorded,
+) -> None:
+    program, trace = record_text(APPENDED_RESULTS)
+    with Timeline.open(trace) as timeline:
+        timeline.goto_hit(Breakpoint(1, path=str(program), line=6), 1)
+        moment = timeline.last_write("found")
+        assert timeline.stack()[0].line == 5
+        assert moment.text == f"found becomes [1] here, it was []; or by {program}:2"

@@ -344,6 +344,16 @@ class Look:
     def subject_state(self, subject: Subject) -> WatchState:
         return subject_state(self.core, self.stacks, subject)
 
+    def keepers(self) -> list[Any]:
+        """Of each frame of the running thread: the addresses of its generator or coroutine and of the type, or ()."""
+        return [self.core.watch_generator(frame) for frame in self.stacks[self.running]]
+
+    def gives_way(self, keepers: list[Any]) -> bool:
+        """Whether one of these waits for another generator or awaitable, which may go on without a line of its own."""
+        fields = "gi_yieldfrom", "cr_await", "ag_await"
+        found = [self.core.watch_object(*keeper) for keeper in keepers]
+        return [1 for each in found for field in fields if getattr(each, field, None) is not None] != []
+
     def names(self, number: int) -> list[str]:
         frame = self.frame(number)
         return sorted({str(name) for name in _one_after_the_other(frame.f_locals, frame.f_globals)})

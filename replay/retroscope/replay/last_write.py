@@ -240,8 +240,16 @@ class LastWrite:
         writers = [line for line in lines if line.may_write]
         if len(writers) == 1:
             return self._under_way(writers[0].depth, change.tick, writers[0].thread), passed
+        own = [line for line in writers if self._is_line_of_the_variable(line)]
+        if own and not passed:
+            others = " or by ".join(line.place for line in writers if line is not own[0])
+            return self._under_way(own[0].depth, change.tick, own[0].thread), f"; or by {others}"
         places = " or ".join(line.place for line in (writers or lines) if not line.began)
         return change.tick - 1, passed + (f"; or by {places}, when it went on" if places else "")
+
+    def _is_line_of_the_variable(self, line: _Line) -> bool:
+        """Whether it is one of the function itself whose variable holds what has changed."""
+        return self._is_local and not self._pauses and [line.depth, line.thread] == list(self._subject[1][2:5:2])
 
     def _lines_that_went_on(self, tick: int) -> list[_Line]:
         """Those of all threads that ran on between the line event of `tick` and the one before: the line that began

@@ -16,6 +16,7 @@ from retroscope.replay.process import ProcessDied, ReplayProcess
 from retroscope.replay.protocol import (
     TO_THE_END,
     Action,
+    Marks,
     Match,
     Reason,
     Stopped,
@@ -143,6 +144,12 @@ class Motion:
             return None
         finally:
             self._legs.set_breakpoints(kept)
+
+    def last_line_of(self, process: ReplayProcess, marks: Marks, until: int) -> Match | None:
+        """What became of marked frames while a process of the caller's own ran to `until`."""
+        legs: list[Leg] = []
+        self._legs.run(process, until, Search(Want.MARKED, marks=marks), Action.COLLECT, legs)
+        return summary(legs)
 
     def tallies(
         self, process: ReplayProcess, table: Sequence[TableEntry], search: Search, until: int

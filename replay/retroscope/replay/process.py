@@ -191,6 +191,10 @@ class ReplayProcess:
             self._send(pack_marks(marks))
             self.marks = marks
 
+    def left(self) -> tuple[int, ...]:
+        """The words of the marked frames, 0 for each whose place another one has taken."""
+        return self._frames(left=True)
+
     def mark_as(self, scout: ReplayProcess, marks: Marks) -> None:
         """Marks what `scout`, which has these marks and came later, knows to be left of them."""
         self._send(pack_marks(replace(marks, words=scout._frames(left=True))))

@@ -130,9 +130,15 @@ class Marks:
     def has_generators(self) -> bool:
         return any(word & self.GENERATOR for word in self.words)
 
-    def without_generators(self) -> Marks:
-        """A generator that is suspended then counts as one that is over."""
-        return replace(self, words=tuple(word & ~self.GENERATOR for word in self.words))
+    def index_of(self, word: int) -> int:
+        """Of the frame of this word, whatever it says of it."""
+        frames = [each & ~(self.GENERATOR | self.VISIBLE) for each in self.words]
+        return frames.index(word & ~(self.GENERATOR | self.VISIBLE))
+
+    def without_generators(self, some: Sequence[int] | None = None) -> Marks:
+        """A generator that is suspended, or `some` of them, by their words, then count as over."""
+        kept = [word for word in self.words if some is not None and word not in some]
+        return replace(self, words=tuple(word if word in kept else word & ~self.GENERATOR for word in self.words))
 
     def further(self, summary: Match) -> Marks:
         """What to look for in an earlier run, after one that found nothing."""

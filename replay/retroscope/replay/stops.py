@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 from retroscope.replay.breakpoints import BreakpointTable
 from retroscope.replay.hit_numbers import HitNumbers
@@ -21,11 +22,13 @@ from retroscope.replay.messages import parse_message
 from retroscope.replay.moments import Breakpoint, InputId, Moment, ReplayError, StopReason, ThreadId, Tick
 from retroscope.replay.motion import Motion
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import TO_THE_END, Match, Reason, Want
+from retroscope.replay.protocol import TO_THE_END, Marks, Match, Reason, Stopped, Want
 from retroscope.replay.recording import Recording
 from retroscope.replay.watches import Watches
 
 _NEVER_CAUGHT = "raised here and never caught"
+_FAR = 1 << 20
+"""Ticks behind a breakpoint in which a generator that has yielded is sought: has it been given up?"""
 
 
 class Stops:
@@ -125,14 +128,97 @@ class Stops:
             if stopped.reason is Reason.END:
                 if search.marks is None or not search.marks.has_generators:
                     return self.ended()
-                self._motion.to(now.tick)  # the generator was never resumed
-                search = replace(search, marks=search.marks.without_generators())
+                search = self._again(now.tick, replace(search, marks=search.marks.without_generators()))
+                raise_here = not seen  # the generator was never resumed
                 continue
             if stopped.reason is Reason.LIMIT:
                 return self._raised_at(Tick(stopped.tick), _NEVER_CAUGHT)
+            sooner = self._sooner(now.tick, search, stopped)
+            if sooner is not None:
+                search = self._again(*sooner)
+                raise_here = not seen
+                continue
             moment = self._accept(list(stopped.matches), plain)
             if moment is not None:
                 return moment
+
+    def _again(self, tick: int, search: Search) -> Search:
+        """Goes back on the way of a motion forwards, for another search from there."""
+        self._motion.to(tick)
+        if search.want & Want.WATCH:
+            self._watches.begin()
+        return search
+
+    def _sooner(self, tick: int, search: Search, stopped: Stopped) -> tuple[int, Search] | None:
+        """(where from, what to look for) if generators inside of the frame in which a motion from `tick` has stopped
+        died after they had waited: where they yielded for the last time was as good as their end."""
+        if search.marks is None or not search.marks.has_generators:
+            return None
+        marked = Search(Want.MARKED, thread=search.thread, marks=search.marks)
+        over = self._all_over(tick, marked, stopped)
+        if over is None:
+            return None
+        until, at = over
+        inner = [word for word in search.marks.words[:at] if word & Marks.GENERATOR]
+        lasts = [self._last_line(word, tick, until) for word in inner]
+        best, best_tick = None, stopped.tick
+        for some in range(1, len(inner) + 1):  # what is further out needs more of them to be over
+            last = max(lasts[:some])
+            if last < best_tick:
+                found = self._given_up(tick, marked, inner[:some], last, best_tick)
+                if found is not None:
+                    best, best_tick = (last, replace(search, marks=found[1])), found[0]
+        return best
+
+    def _given_up(
+        self, tick: int, marked: Search, inner: list[int], last: int, before: int
+    ) -> tuple[int, Marks] | None:  # fmt: skip
+        """(where a motion from `tick` stops if these generators count as over after tick `last`, the marks from there
+        on); None if that is not before tick `before`, or if they may go on without a line of their own."""
+        assert marked.marks is not None
+        process = self._motion.stand(tick)
+        try:
+            frames = zip(_asked(process, "keepers"), marked.marks.words, strict=False)
+            keepers = [keeper for keeper, word in frames if word in inner]
+            if self._motion.sweep(process, (), marked, last) is None:
+                return None
+            marks = replace(marked.marks, words=process.left()).without_generators(inner)
+            found = self._motion.sweep(process, (), replace(marked, marks=marks), before)
+            if found is None or found.tick >= before or _asked(process, "gives_way", keepers):
+                return None
+            return found.tick, marks
+        except LookFailed:
+            return None  # one of them is dead: it ended
+        finally:
+            process.kill()
+
+    def _all_over(self, tick: int, marked: Search, stopped: Stopped) -> tuple[int, int] | None:
+        """(tick, index of the frame) where a motion from `tick` stops if nothing else stops it; None: it is far."""
+        assert marked.marks is not None
+        if stopped.matches[-1].kind == Want.MARKED:
+            return stopped.tick, marked.marks.index_of(self._motion.current.stack()[0])
+        process = self._motion.stand(tick)
+        try:
+            found = self._motion.sweep(process, (), marked, stopped.tick + _FAR)
+            if found is None or found.reason is not Reason.MATCH:
+                return None
+            return found.tick, marked.marks.index_of(process.stack()[0])
+        finally:
+            process.kill()
+
+    def _last_line(self, word: int, tick: int, until: int) -> int:
+        """The last line before `until` of a generator that is on the stack at `tick`."""
+        while until > tick:
+            marks = Marks((word,), before=until).showing_all()
+            process = self._motion.stand(tick)
+            try:
+                found = self._motion.last_line_of(process, marks, until)
+            finally:
+                process.kill()
+            if found is None or not found.detail >> 1:
+                return tick if found is None else max(found.tick, tick)
+            until = min(found.tick, until - 1)  # where another frame began at the place of this one, which was dead
+        return tick
 
     def go_to_the_end(self) -> Moment:
         self._motion.to_the_end()
@@ -343,3 +429,11 @@ def _condition_holds(process: ReplayProcess, condition: str | None) -> tuple[boo
     finally:
         looker.close()
     return bool(holds), error
+
+
+def _asked(process: ReplayProcess, *question: Any) -> Any:
+    looker = Looker(process)
+    try:
+        return looker.ask(*question)
+    finally:
+        looker.close()
