@@ -136,6 +136,20 @@ static line_walk lines_of(PyCodeObject *code)
     return (line_walk){table, table + PyBytes_GET_SIZE(code->co_linetable), 0, code->co_firstlineno, -1};
 }
 
+bool bytecode_is_one_line(PyCodeObject *code, Py_ssize_t from)
+{
+    line_walk walk = lines_of(code);
+    int line = 0;
+    while (next_lines(&walk)) {
+        if (walk.until <= from)
+            continue;
+        if (walk.here < 0 || (line && walk.here != line))
+            return false;
+        line = walk.here;
+    }
+    return true;
+}
+
 /* --- facts -------------------------------------------------------------------------------------------------- */
 
 static uint64_t slot_bit(uint32_t slot)

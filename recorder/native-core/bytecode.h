@@ -59,6 +59,9 @@ bool bytecode_stores(PyCodeObject *code, Py_ssize_t unit);
 /* The instruction at i->next (0 at first) into *i; 0 at the end. */
 int bytecode_next(PyCodeObject *code, instruction_view *i);
 
+/* Are all its instructions from this code unit on of one line? What has no line stands between two lines. */
+bool bytecode_is_one_line(PyCodeObject *code, Py_ssize_t from);
+
 /* Reads the code. Kept in the arena for ever. */
 code_facts *code_facts_make(PyCodeObject *code, bool all_code);
 

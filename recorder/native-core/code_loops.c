@@ -80,15 +80,9 @@ static void grow(void)
 
 static entry look_at(PyCodeObject *code)
 {
-    entry facts = {code, false, false, true};
+    entry facts = {code, false, false, bytecode_is_one_line(code, code->_co_firsttraceable + 1)};
     instruction_view i = {0};
-    int line = -1;
     while (bytecode_next(code, &i)) {
-        if (i.begins > code->_co_firsttraceable) {
-            int here = PyCode_Addr2Line(code, (int)(i.at * (Py_ssize_t)sizeof(_Py_CODEUNIT)));
-            facts.one_line &= here != -1 && (line == -1 || here == line);
-            line = here;
-        }
         switch (i.opcode) {
         case JUMP_BACKWARD:
         case POP_JUMP_BACKWARD_IF_NOT_NONE:
