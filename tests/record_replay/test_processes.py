@@ -212,3 +212,25 @@ def test_children_killed_at_any_moment_of_their_start(folder: Path) -> None:
         assert f"scope: process {process['id']}: the process was killed by signal 9" in verified.stderr
         shown = run(SCOPE, "replay", trace, "--process", str(process["id"]), "-x", "tick", cwd=folder)
         assert shown.returncode == 0 or (shown.returncode == 1 and "before the program had started" in shown.stderr)
+
+
+HASHES = """\
+import os, subprocess, sys
+for seed in ("random", "random", None, None, "42"):
+    environment = {**os.environ, "PYTHONHASHSEED": seed} if seed else os.environ
+    subprocess.run([sys.executable, "-c", "print(hash('text'))"], env=environment)
+if os.fork() == 0:
+    os.execl(sys.executable, sys.executable, "-c", "print(hash('text'))")
+os.wait()
+"""
+
+
+def test_every_child_hashes_strings_its_own_way(folder: Path) -> None:
+    trace, recorded = record(folder, "hashes", HASHES)
+    hashes = recorded.stdout.split()
+    assert len(hashes) == len(set(hashes)) == 6
+    fixed = run(sys.executable, "-c", "import os, sys; os.environ['PYTHONHASHSEED'] = '42'\n"
+                "os.execl(sys.executable, sys.executable, '-c', 'print(hash(\"text\"))')", cwd=folder)  # fmt: skip
+    assert fixed.stdout.strip() == hashes[4]
+    verified = run(SCOPE, "verify", "--output", trace, cwd=folder)
+    assert (verified.returncode, verified.stdout) == (0, recorded.stdout), verified.stderr

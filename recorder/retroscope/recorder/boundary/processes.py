@@ -23,6 +23,7 @@ _HASHED_FREELY = (b"", b"random")
 _core: "Core" = None
 _own_binary: "tuple[int, int] | None" = None
 _seed = 0
+_started = 0  # processes by this one
 _chaos = ""
 _files = ("", "")  # startup.py, the native core
 
@@ -63,6 +64,13 @@ def _bytes(word: "Any") -> bytes:
     return word.encode("utf-8", "surrogateescape") if isinstance(word, str) else bytes(posix.fspath(word))
 
 
+def _new_seed() -> bytes:
+    """As plain Python has it, each process gets another one; made of our own, so that nobody is asked for it."""
+    global _started
+    _started += 1
+    return str(hash((_seed, _core.process(), _started)) & 0xFFFF_FFFF).encode()
+
+
 def _with_recorder(path: "Any", argv: "Any", environment: "dict[bytes, bytes]") -> "list[bytes] | None":
     """The command line with our start-up before it, `environment` made fit; None when it cannot be recorded."""
     words = [_bytes(word) for word in argv]
@@ -71,9 +79,7 @@ def _with_recorder(path: "Any", argv: "Any", environment: "dict[bytes, bytes]") 
         return None
     hides = "-E" in line.flags or "-I" in line.flags
     given = environment.get(_HASH_SEED)
-    seed = str(_seed).encode()
-    if given and given not in _HASHED_FREELY and not hides:
-        seed = given
+    seed = given if given and given not in _HASHED_FREELY and not hides else _new_seed()
     if hides:
         for name in [name for name in environment if name.startswith(b"PYTHON")]:
             environment[_HIDDEN + name] = environment.pop(name)
