@@ -309,6 +309,20 @@ def test_what_if_in_the_console(client: Client, fine: Path) -> None:
     assert top(client)[0] == "square"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_program_does_not_outlive_an_adapter_that_is_killed(tmp_path: Path, number: signal.Signals) -> None:
+    """That is what an editor does which is closed in the middle."""
+    program = write(tmp_path, "endless.py", "import os, time\nprint(os.getpid())\nwhile True:\n    time.sleep(0.05)\n")
+    with Adapter(REAL) as adapter:
+        begin(adapter.client)
+        adapter.client.send("launch", program=str(program))
+        while not (pid := adapter.client.output("stdout")):
+            time.sleep(0.01)
+        adapter.process.send_signal(number)
+        adapter.process.wait(10)
+        assert gone(int(pid))
+
+
 def test_a_program_that_cannot_be_compiled(client: Client, tmp_path: Path) -> None:
     program = write(tmp_path, "syntax.py", "def broken(:\n")
     start(client, "launch", program=str(program))

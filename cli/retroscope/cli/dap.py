@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         server.serve_port(args.port)
     except OSError as error:
-        print(f"scope dap: port {args.port} cannot be used: {error.strerror}", file=sys.stderr)
+        reason = os.strerror(error.errno or 0).lower()
+        print(f"scope dap: port {args.port} cannot be used: {reason}; 0 takes a free one", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         pass  # how one ends a server

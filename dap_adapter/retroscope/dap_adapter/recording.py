@@ -28,10 +28,17 @@ SCOPE = """\
 import sys
 sys.path = [path for path in sys.path if path]
 from retroscope.cli.main import main
+try:
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 15)
+except (ImportError, AttributeError, OSError):
+    pass
 sys.exit(main())
 """
 """The command `scope` of any interpreter. Its own path is without the working directory, where a module may lie that is
-called as one of ours; `-P` would do the same, but the recorder hands the interpreter's options on to the program."""
+called as one of ours; `-P` would do the same, but the recorder hands the interpreter's options on to the program.
+When the adapter dies it gets SIGTERM (PR_SET_PDEATHSIG, Linux), which it passes on: an editor that is closed kills the
+adapter, and nobody else would end a server that is being recorded."""
 CHUNK = 65536
 """Bytes of output in one event, about."""
 PIECE_GAP = 0.01
