@@ -13,6 +13,7 @@
 #include "shared_memory.h"
 #include "turn.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -427,5 +428,7 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
     collector_as_recorded();
     if (entry->policy == POLICY_FORK)
         forks_end();
+    if (result == Py_None && entry->policy == POLICY_OUTPUT)
+        errno = EAGAIN; /* a file that takes nothing now: _io's buffered ones raise what errno says */
     return result;
 }

@@ -63,6 +63,7 @@ PROGRAMS = [
     script("mappings"),
     script("mappings_written"),
     script("one_line_functions", status=1),
+    script("pipes_nonblocking"),
     script("polling"),
     script("randomness", same=False),
     script("recursion"),

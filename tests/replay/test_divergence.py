@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -131,6 +132,22 @@ def test_memory_that_ran_out_by_a_limit_is_named_as_the_cause(tmp_path: Path) ->
     verified = scope("verify", "trace.db", cwd=tmp_path)
     assert verified.returncode == 3
     assert "Likely cause: the program sets limits of its resources (resource.setrlimit)" in verified.stderr
+
+
+def test_an_id_that_ctypes_takes_for_an_address_is_named_as_the_cause(tmp_path: Path) -> None:
+    record("import ctypes\nx = [1]\nprint(ctypes.cast(id(x), ctypes.py_object).value)\n", tmp_path)
+    verified = scope("verify", "trace.db", cwd=tmp_path)
+    assert verified.returncode == 3
+    assert "Likely cause: the program uses ctypes and id(): where it takes an id for the address" in verified.stderr
+
+
+def test_how_many_objects_there_are_is_exact_or_named_as_the_cause(tmp_path: Path) -> None:
+    record("import gc\nprint(len(gc.get_objects()))\n", tmp_path)
+    noted = "the program lists all objects (gc.get_objects)" in scope("info", "trace.db", cwd=tmp_path).stdout
+    assert noted == (sys.version_info < (3, 12))
+    verified = scope("verify", "trace.db", cwd=tmp_path)
+    assert verified.returncode == (3 if "Likely cause: the program lists all objects" in verified.stderr else 0)
+    assert verified.returncode == 0 or noted
 
 
 def test_at_the_prompt_it_is_said_once_with_its_cause(tmp_path: Path) -> None:

@@ -49,10 +49,15 @@ def likely_causes(recording: Recording) -> Iterator[str]:
     if other:
         yield f"it was recorded by {other}; replay it with the one that recorded it"
     for note in recording.process.notes:
-        if " is not listed" in note:
+        if " is not listed" in note or "gc.get_objects" in note:
             yield note
     for end, name in _FOREIGN.items():
         if any(path.endswith(f"/{end}") for path in recording.source_paths()):
+            if any(True for _ in recording.results_of_calls("builtins.id")):
+                yield (
+                    f"the program uses {name} and id(): where it takes an id for the address of an object, replay "
+                    "finds another object there, or none"
+                )
             yield (
                 f"the program uses {name}: calls into the C library are recorded, but not what lies at an address, nor "
                 "what other code writes there"
