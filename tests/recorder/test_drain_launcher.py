@@ -76,6 +76,17 @@ def test_status_and_output_are_those_of_plain_python(code: str) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "content", [b"#\0\n#\xfd\n", b"print(1)\n\0x = 1\n", b"x = '\xff'\n\0", b"# coding: nothing\n", b"x = (\n"]
+)
+def test_a_file_that_is_no_source_is_complained_of_as_by_plain_python(content: bytes, here: Path) -> None:
+    (here / "bad.py").write_bytes(content)
+    plain = run(sys.executable, "bad.py")
+    recorded = run(*RECORD, "-q", "bad.py")
+    assert (recorded.returncode, recorded.stderr) == (plain.returncode, plain.stderr)
+    assert plain.returncode == 1
+
+
 LOOK = """
 import json, os, signal, sys
 facts = {

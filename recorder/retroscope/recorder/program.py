@@ -60,24 +60,35 @@ def _file(facts: "Facts", source: "Any", namespace: "dict[str, Any]") -> "CodeTy
     try:
         return compile(content, path, "exec", dont_inherit=True)
     except SyntaxError as error:
-        told = _read_from_file(content, path, error.msg)
+        told = _null_byte(content, path) or _read_from_file(content, path, error.msg)
         if told is None:
             raise
-    raise SyntaxError(told)
+    raise told
 
 
-def _read_from_file(content: bytes, path: str, message: "Any") -> "str | None":
+def _null_byte(content: bytes, path: str) -> "SyntaxError | None":
+    """What CPython says of one where it reads a text from a file, unless it cannot decode what is before it."""
+    before, null, _ = content.partition(b"\0")
+    try:
+        lines = before.decode().split("\n")
+    except UnicodeDecodeError:
+        return None
+    line, text = len(lines), lines[-1]
+    return SyntaxError("source code cannot contain null bytes", (path, line, 0, text, line, 0)) if null else None
+
+
+def _read_from_file(content: bytes, path: str, message: "Any") -> "SyntaxError | None":
     """What CPython says of a text that it cannot decode, where it reads it from a file; None: it is another error."""
     unknown = "unknown encoding: "
     if type(message) is str and message.startswith(unknown):
-        return "encoding problem: " + message.removeprefix(unknown)
+        return SyntaxError("encoding problem: " + message.removeprefix(unknown))
     if b"coding" in b"".join(content.splitlines(True)[:2]):
         return None
     try:
         content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        return (
+        return SyntaxError(
             f"Non-UTF-8 code starting with '\\x{content[error.start]:02x}' in file {path} on line {line}, but no "
             "encoding declared; see https://peps.python.org/pep-0263/ for details"
         )
