@@ -18,6 +18,7 @@
 #include <internal/pycore_interp.h>
 #include <internal/pycore_runtime.h>
 #include <pthread.h>
+#include <string.h>
 
 /* A call that forks, on the C stack of the thread that makes it. */
 typedef struct fork_call {
@@ -101,11 +102,33 @@ int forks_watch(void)
 }
 
 /* CPython holds the import lock around a fork: it waits until no other thread is in the middle of an import. */
+/* A lock that a hook takes, as concurrent.futures has it, and that another thread has now: borrowed, NULL if there is none.
+ * The hook is C's, and would wait for it with the turn. */
+static PyObject *taken_by_another(void)
+{
+    PyObject *hooks = PyInterpreterState_Get()->before_forkers;
+    for (Py_ssize_t i = 0; hooks && i < PyList_GET_SIZE(hooks); i++) {
+        PyObject *hook = PyList_GET_ITEM(hooks, i);
+        PyObject *lock = PyCFunction_Check(hook) ? PyCFunction_GetSelf(hook) : NULL;
+        if (lock && strcmp(Py_TYPE(lock)->tp_name, "_thread.lock") == 0 &&
+            strcmp(((PyCFunctionObject *)hook)->m_ml->ml_name, "acquire") == 0 && !lock_is_free(lock))
+            return lock;
+    }
+    return NULL;
+}
+
 bool forks_begin(boundary_entry *entry, const boundary_call *call)
 {
-    PyObject *done = import_acquire(entry, call);
-    Py_XDECREF(done);
-    return done != NULL;
+    for (;;) {
+        for (PyObject *lock; turn_is_shared && (lock = taken_by_another());)
+            if (lock_wait_until_free(entry, lock) < 0)
+                return false;
+        PyObject *done = import_acquire(entry, call);
+        Py_XDECREF(done);
+        if (!done || !turn_is_shared || !taken_by_another())
+            return done != NULL;
+        Py_DECREF(import_release());
+    }
 }
 
 void forks_end(void)

@@ -56,6 +56,33 @@ def test_a_thread_that_waits_unseen_neither_hangs_the_program_nor_is_replayed_wr
     assert b"the order of threads is not recorded" in verified.stderr
 
 
+FORKING = """
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+def forked():
+    child = os.fork()
+    if not child:
+        os._exit(3)
+    print(os.waitpid(child, 0)[1] >> 8)
+
+for _ in range(20):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(range, range(20)))
+        pool.submit(forked).result()
+"""
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_fork_waits_for_a_lock_that_a_hook_of_it_takes(seed: int, tmp_path: Path) -> None:
+    """concurrent.futures has such a hook, a method of the lock itself; the thread that submits holds it at times."""
+    trace = tmp_path / "forking.db"
+    recorded = run([SCOPE, "record", "-q", f"--chaos={seed}", "-o", str(trace), "-c", FORKING], tmp_path, ENVIRONMENT)
+    assert (recorded.status, recorded.stdout) == (0, b"3\n" * 20), recorded.stderr.decode()
+    verified = verify(trace, tmp_path)
+    assert verified.status == 0, verified.stderr.decode()
+
+
 IDLE = """
 import threading
 leave, total = threading.Event(), 0
