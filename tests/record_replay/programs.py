@@ -123,4 +123,5 @@ PROGRAMS = [
     ending("hook", 1),
     ending("exec", 4, whole=False),
     ending("closed", 120, same=True),
+    script("words", "one", "two words"),
 ]

@@ -51,8 +51,8 @@ def facts(config: "Config", program: "Program") -> "Facts":
         "kind": config["kind"],
         "target": config["target"],
         "args": config["args"],
-        "argv": _argv(config),
-        "orig_argv": config["orig_argv"],
+        "argv": _copies(_argv(config)),
+        "orig_argv": _copies(config["orig_argv"]),
         "flags": passed_on(config["flags"]),
         "cwd": cwd,
         "path": list(sys.path),
@@ -86,6 +86,11 @@ def _cwd() -> str:
 def _argv(config: "Config") -> "list[str]":
     first = {"script": config["target"], "module": "-m", "code": "-c"}[config["kind"]]
     return [first, *config["args"]]
+
+
+def _copies(words: "list[str]") -> "list[str]":
+    """Strings that are nobody else's, as plain Python makes them and as replay reads them: `is` and pickle tell."""
+    return [word.encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass") for word in words]
 
 
 def _stream_facts(stream: "Any") -> "Facts | None":
