@@ -1,8 +1,8 @@
 """The import system: where a module was found, and its source. Both are recorded as decisions.
 
 In replay, code is compiled from the recorded source; the cached code of this machine is used only when
-the file here still has that very content. Cached code that goes by a hash of its source, which may not have been
-looked at, is recorded itself.
+the file here still has that very content. Cached code that may be of another source, see `_is_unchecked`, is
+recorded itself.
 """
 
 import posix
@@ -65,16 +65,19 @@ def _encode_code(code: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "A
 
 
 def _is_unchecked(path: str) -> bool:
-    """May the cached code be of another source? So it is where it goes by a hash, which need not be looked at."""
+    """May the cached code be of another source? So it is where it goes by a hash, which need not be looked at.
+
+    And where the source was written after it: CPython compares whole seconds, and may take that for the same one.
+    """
     try:
         descriptor = posix.open(_external.cache_from_source(path), posix.O_RDONLY | posix.O_CLOEXEC)
     except (OSError, NotImplementedError):  # the latter: sys.implementation.cache_tag is None
         return False
     try:
-        head = posix.read(descriptor, 5)
+        head, written = posix.read(descriptor, 5), posix.fstat(descriptor).st_mtime_ns
     finally:
         posix.close(descriptor)
-    return len(head) == 5 and bool(head[4] & 1)
+    return len(head) == 5 and (bool(head[4] & 1) or written <= posix.stat(path).st_mtime_ns)
 
 
 def _marshal() -> "Any":
