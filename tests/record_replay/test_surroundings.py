@@ -70,6 +70,10 @@ CASES = {
     "folder": Case({f"d{name[1:]}": text for name, text in PACKED.items()}, words=("d", "x")),
     "folder-without-main": Case({"d/x.py": ""}, words=("d",)),
     "archive": Case(PACKED, before="(cd z; {python} -m zipfile -c ../z.zip *.py);", words=("z.zip", "x")),
+    "archive of modules": Case(
+        {"z/o.py": "print('o', __file__)\n"}, before="(cd z; {python} -m zipfile -c ../z.zip *.py);",
+        words=("-c", "import o"), env={"PYTHONPATH": "z.zip"},
+    ),
     "zipapp": Case(PACKED, before="{python} -m zipapp z -o z.pyz -p /usr/bin/python3;", words=("z.pyz", "x")),
     "absent": Case({}, words=("absent.py",)),
     "unreadable": Case({"p.py/x": ""}, words=("p.py",)),

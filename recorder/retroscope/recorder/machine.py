@@ -191,6 +191,8 @@ _DESCRIPTOR_AT = 16  # offset of fileio.fd, 3.11 to 3.13, 64-bit
 
 def restore(core: "Core", facts: "Facts", replaying: bool) -> None:
     sys.path_importer_cache.clear()  # what was imported so far was found by the paths of this machine
+    if "zipimport" in sys.modules:
+        sys.modules["zipimport"]._zip_directory_cache.clear()
     if replaying:
         _ignore_signals(facts.get("ignored", ()))
         posix.environ.clear()
