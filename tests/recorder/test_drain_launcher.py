@@ -60,6 +60,7 @@ def as_a_shell_says(status: int) -> int:
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
         "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
         "import sys; print(sys.stdin.read().upper())",
+        "print('\udcff')",  # a byte that is no text
     ],
 )
 def test_status_and_output_are_those_of_plain_python(code: str) -> None:

@@ -37,6 +37,11 @@ def prepare(core: "Core", facts: "Facts", source: "Any") -> "Callable[[], tuple[
 
 def _code(core: "Core", text: str) -> "CodeType":
     """From 3.13 on, tracebacks show the lines of `-c`: CPython tells linecache of them before it runs them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        sys.stderr.write("Unable to decode the command from the command line:\n")
+        raise
     code = compile(text, "<string>", "exec", dont_inherit=True)
     if sys.hexversion >= 0x030D0000:
         core.visible(_import, ("linecache",))
