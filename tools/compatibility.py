@@ -40,6 +40,9 @@ those of asyncio, subprocess, signal, multiprocessing and concurrent.futures wer
 the script), but for some that were run by themselves on 3.11 and 3.12. On 3.12 about 19 and on 3.13 about 25 of the
 slowest were not reached.
 
+On 3.11 what the tests' own Python processes do is recorded and replayed too. Most modules of 3.12 and 3.13 (those of
+commit b3b1e84c63) were measured before such processes were recorded: there it is only the test's own process.
+
 The 3.11 that was measured comes without `test_multiprocessing_fork`. Its classes, made of `_test_multiprocessing` and
 run one by one, but for that of thread pools, which plain Python did not always end: 68 of 69 exact. The other writes
 through one map of a shared memory and reads through another of the same process before its next input; replay shows
