@@ -140,6 +140,8 @@ class IndexReader:
 
     def _check_order(self) -> None:
         last, segment = 0, 0
+        if len(self.entries) != len(self._places):
+            raise UnusableIndex(self.path, "it is damaged")
         for entry in self.entries:
             if entry.first <= last or entry.segment < segment:
                 raise UnusableIndex(self.path, "it is damaged")
@@ -180,6 +182,8 @@ def open_index(path: str, process: int) -> IndexReader | None:
         facts = index_facts(path, pages).get(process)
         if facts is not None and facts.get("version") != INDEX_VERSION:
             raise UnusableIndex(path, f"its version is {facts.get('version')}, this Retroscope has {INDEX_VERSION}")
+        if facts is None and _has_blocks(path, pages, process):
+            raise UnusableIndex(path, "it is damaged")
         found = None if facts is None else IndexReader(path, pages, process, facts)
     except BaseException:
         os.close(descriptor)
@@ -187,6 +191,13 @@ def open_index(path: str, process: int) -> IndexReader | None:
     if found is None:
         os.close(descriptor)
     return found
+
+
+def _has_blocks(path: str, pages: PageFile, process: int) -> bool:
+    try:
+        return any(key.startswith(PROCESS_KEY.pack(process)) for key in pages.places(INDEX_BLOCKS))
+    except DamagedTrace as error:
+        raise UnusableIndex(path, "it is damaged") from error
 
 
 @dataclass(frozen=True, slots=True)

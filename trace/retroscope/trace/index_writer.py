@@ -9,13 +9,15 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import lmdb
 from retroscope.trace.claim import check_format, is_being_written
 from retroscope.trace.commits import check_commits
 from retroscope.trace.encoding import encode_value
-from retroscope.trace.errors import TraceError
+from retroscope.trace.errors import DamagedTrace, TraceError
 from retroscope.trace.index_layout import (
     BLOCK,
     INDEX_BLOCKS,
@@ -102,10 +104,37 @@ class IndexWriter:
         return dict(tables.facts(tables.checked(META, KEY_STATE, meta[KEY_STATE])).items())
 
     def forget(self, process: int | None) -> None:
-        """Takes the index of a process, or of all, out; first what says that there is one. May raise StorageFull."""
-        prefix = b"" if process is None else PROCESS_KEY.pack(process)
-        for table in INDEX_DATABASES:
-            self._store.remove(table, prefix, self._state)
+        """Takes the index of a process, or of all, out; first what says that there is one. May raise StorageFull.
+
+        Where what is there is damaged, nobody knows whose it is: then all goes.
+        """
+        prefix = b"" if process is None or self._is_damaged() else PROCESS_KEY.pack(process)
+        with self._telling_damage():
+            for table in INDEX_DATABASES:
+                self._store.remove(table, prefix, self._state)
+
+    def _is_damaged(self) -> bool:
+        tables = Tables(PageFile(self._descriptor, self.path))
+        try:
+            if any(len(key) != TICK_KEY.size for key in tables.places(INDEX_BLOCKS)):
+                return True
+            return any(
+                len(found) != key.size
+                for table, key in ((INDEX_META, PROCESS_KEY), (INDEX_KEYS, TICK_KEY))
+                for found, _ in tables.rows(table)
+            )
+        except DamagedTrace:
+            return True
+
+    @contextmanager
+    def _telling_damage(self) -> Iterator[None]:
+        """What LMDB finds damaged is no lack of room."""
+        try:
+            yield
+        except StorageFull as full:
+            if isinstance(full.__cause__, lmdb.CorruptedError):
+                raise DamagedTrace(self.path, str(full)) from full
+            raise
 
     def add(self, process: int, blocks: Sequence[NewBlock], facts: dict[str, object]) -> None:
         """One commit: the next blocks, in order, and what is to be known of the index now; may raise StorageFull."""
@@ -122,7 +151,8 @@ class IndexWriter:
             encoding, packed = self._compressor.encode(raw)
             row = KEYS.pack(encoding, len(raw), len(blocks)) + packed
             values.append((INDEX_KEYS, TICK_KEY.pack(process, blocks[0].first), row))
-        self._store.commit(values, self._state)
+        with self._telling_damage():
+            self._store.commit(values, self._state)
 
     def _facts(self, process: int, facts: dict[str, object]) -> tuple[bytes, bytes, bytes]:
         body = encode_value({"version": INDEX_VERSION, **facts})
@@ -131,7 +161,8 @@ class IndexWriter:
     def close(self) -> None:
         """Leaves the trace as readers expect a finished one."""
         try:
-            self._store.last_commit([], self._state)
+            with self._telling_damage():
+                self._store.last_commit([], self._state)
         finally:
             self._store.close()
             os.close(self._descriptor)
