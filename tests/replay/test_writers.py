@@ -222,6 +222,63 @@ def test_a_line_that_went_on_after_a_pause_is_found(record_text: Recorded, turns
         assert passed.tick == began[13]
 
 
+WAITING = """\
+import asyncio
+async def slow(step):
+    step = step + 1
+    await asyncio.sleep(0.05)
+    return step
+async def worker(turns):
+    total = 0
+    for turn in range(turns):
+        total += turn
+        await asyncio.sleep(0)
+    return await slow(total)
+async def main():
+    tasks = []
+    for turns in (2, 3, 4):
+        tasks.append(asyncio.create_task(worker(turns), name=str(turns)))
+    await asyncio.sleep(0.01)
+    mark = 1
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("is_indexed", [False, True], ids=["searched", "indexed"])
+def test_variables_of_tasks_that_wait(record_text: Recorded, is_indexed: bool) -> None:
+    """They are on no stack at the moment of the question; the oracle are the hits of the lines that write them."""
+    program, trace = record_text(WAITING)
+    if is_indexed:
+        recording = Recording(str(trace))
+        assert IndexBuilder(recording, workers=1).build().complete
+        recording.close()
+    with Timeline.open(trace) as timeline:
+        here = timeline.goto_hit(Breakpoint(1, path=str(program), line=17), 1).tick
+        hits: dict[tuple[int, str], Tick] = {}
+        for line, name in ((3, "step"), (9, "turns"), (15, "turns")):
+            for moment in timeline.hits(Breakpoint(1, path=str(program), line=line)):
+                if moment.tick < here:
+                    timeline.goto(moment.tick)
+                    hits[line, timeline.evaluate(name).text] = moment.tick
+        timeline.goto(here)
+        asked = 0
+        for task in timeline.tasks():
+            frames = {frame.function: frame.id for frame in task.frames}
+            total = str(sum(range(int(task.name)))) if "slow" in frames else ""
+            wanted = [
+                ("worker", "total", (9, task.name)),
+                ("worker", "turns", (15, task.name)),
+                ("slow", "step", (3, total)),
+            ]
+            for function, variable, hit in wanted if total else ():
+                found = timeline.last_write(variable, frames[function])
+                assert found.tick == hits[hit], (task.name, variable, found.text)
+                timeline.goto(here)
+                asked += 1
+        assert asked == 9
+
+
 SAME_ITEM = """\
 from enum import IntEnum
 class Key(IntEnum):

@@ -126,7 +126,9 @@ def last_store(index: Index, place: list[Any], tick: int) -> Store | None:
             stores.append(last_name(index, where, key[1:-1], tick))
         return max((store for store in stores if store), key=lambda store: store.tick, default=None)
     if kind == "local":
-        frames = stack(index, tick, place[4])
+        frames = stack(index, tick, place[4]) if place[4] else ()
+        if not frames:
+            raise NotIndexed("what a generator or coroutine stored that is on no stack is not told")
         frame = frames[len(frames) - where]
         if frame.generator and index.entries[index.number_at(frame.id)].segment != index.entries[at].segment:
             raise NotIndexed("what a generator stores where observers take over from each other is not told")

@@ -26,7 +26,15 @@ else:  # nothing may be imported here that the program would find imported
 
 if "Shelf" not in globals():  # a replay process runs all files in one namespace, this one last
     from retroscope.replay.inspector_changes import change_in, flush_outputs
-    from retroscope.replay.inspector_places import Line, Place, arguments_of, line_under_way, positions, slot_of
+    from retroscope.replay.inspector_places import (
+        Line,
+        Place,
+        arguments_of,
+        line_under_way,
+        place_on_stack,
+        positions,
+        slot_of,
+    )
     from retroscope.replay.inspector_tasks import task_rows
     from retroscope.replay.inspector_threads import ThreadRow, frames_from, thread_rows
     from retroscope.replay.inspector_values import Rows, Shelf, clip, render, type_name
@@ -333,6 +341,9 @@ class Look:
             return slot_of(self.core, self.stacks, place)
         except LookupError:
             return 0
+
+    def on_stack(self, place: Place) -> tuple[int, int]:
+        return place_on_stack(self.core, self.stacks, place)
 
     def subject(self, number: int, text: str) -> Subject:
         """What a watch of `text` looks at; `subject_state` takes it at any moment."""

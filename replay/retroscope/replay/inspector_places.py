@@ -3,7 +3,8 @@
 A place is a tuple that means the same at every tick, because replay puts every object at the same address: ("local" or
 "cell", name, depth of the frame, address of its code, number of the thread), or ("attribute", "item" or "object", name
 or repr of the key, address of the object, address of its type, 0). Of variables of a generator or coroutine, which live
-on while that waits, its address and that of its type follow. `stacks`: each thread's frames, innermost first.
+on while that waits, its address and that of its type follow; where it is on no stack, the thread is 0. `stacks`: each
+thread's frames, innermost first.
 """
 
 import builtins
@@ -128,6 +129,16 @@ def frame_of(core: Any, stacks: Stacks, place: Place) -> Any:
         return getattr(keeper, names[0]) if names else None
     frames, depth = stacks.get(place[4], []), place[2]
     return frames[len(frames) - depth] if depth <= len(frames) else None
+
+
+def place_on_stack(core: Any, stacks: Stacks, place: Place) -> tuple[int, int]:
+    """(thread, depth) of a variable's frame; (0, 0): it is on no stack."""
+    frame = frame_of(core, stacks, place)
+    for thread, frames in stacks.items():
+        for at, other in enumerate(frames):
+            if other is frame:
+                return thread, len(frames) - at
+    return 0, 0
 
 
 def positions(stacks: Stacks) -> list[tuple[int, int, int, int]]:

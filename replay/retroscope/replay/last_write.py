@@ -153,6 +153,11 @@ class LastWrite:
         """Whether it is a variable of a generator or coroutine, of which there may be several in the same place."""
         return self._is_local and bool(self._subject[2])
 
+    @property
+    def _waits(self) -> bool:
+        """Whether that generator or coroutine is on no stack now."""
+        return self._pauses and not self._subject[1][4]
+
     def _is_made_at(self, change: Match) -> bool:
         """Whether the generator or coroutine got its arguments there, and has not run before."""
         if not self._subject[3]:
@@ -160,6 +165,8 @@ class LastWrite:
         for tick in (change.tick, change.tick - 1):
             if self._runs_in(tick):
                 return self._own_line(tick, change.tick) == 0
+        if self._waits:
+            return True  # it did not run there, so none of its lines did it
         began = self._own_line(self._motion.current.tick, self._motion.current.tick, beginning=True)
         return began >= change.tick - 1
 
@@ -179,13 +186,23 @@ class LastWrite:
         """Whether the variable's frame is on the stack of the thread that runs at a tick."""
         if not self._ran_at(tick):
             return False
+        thread, _ = self._frame_at(tick)
         with self._standing(tick) as process:
-            return process.last is not None and process.last.thread == self._subject[1][4]
+            return process.last is not None and process.last.thread == thread
+
+    def _frame_at(self, tick: int) -> tuple[int, int]:
+        """(thread, depth) of the variable's frame; (0, 0): it is on no stack."""
+        place = self._subject[1]
+        if not self._waits:
+            return place[4], place[2]
+        with self._standing(tick) as process, _looker(process) as looker:
+            thread, depth = looker.ask("on_stack", place)
+            return thread, depth
 
     def _own_line(self, tick: int, before: int, beginning: bool = False) -> int:
         """The last line before tick `before` of the variable's frame, which is on the stack at `tick`, `before` or the
         one before it; 0: it began later. With `beginning` the line that was running when it began."""
-        depth = self._subject[1][2]
+        _, depth = self._frame_at(tick)
         with self._standing(tick) as process:
             words = process.stack()
         if tick < before and len(words) == depth:
@@ -195,8 +212,9 @@ class LastWrite:
     def _ran_at(self, tick: int) -> bool:
         """Whether the very frame of the variable stood where it stands now: another one keeps its own elsewhere."""
         assert self._state is not None
+        place = self._subject[1] if self._waits else self._subject[1][:5]
         with self._standing(tick) as process, _looker(process) as looker:
-            return bool(looker.ask("slot", self._subject[1][:5]) == self._state.ranges[0][0])
+            return bool(looker.ask("slot", place) == self._state.ranges[0][0])
 
     def _passed(self, began: int, visible_only: bool) -> Write:
         """The caller's line gave it: a frame has nothing else in its variables before its first line."""
