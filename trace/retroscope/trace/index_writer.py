@@ -104,14 +104,13 @@ class IndexWriter:
         return dict(tables.facts(tables.checked(META, KEY_STATE, meta[KEY_STATE])).items())
 
     def forget(self, process: int | None) -> None:
-        """Takes the index of a process, or of all, out; first what says that there is one. May raise StorageFull.
+        """Takes the index of a process, or of all, out, at once. May raise StorageFull.
 
         Where what is there is damaged, nobody knows whose it is: then all goes.
         """
         prefix = b"" if process is None or self._is_damaged() else PROCESS_KEY.pack(process)
         with self._telling_damage():
-            for table in INDEX_DATABASES:
-                self._store.remove(table, prefix, self._state)
+            self._store.remove(INDEX_DATABASES, prefix, self._state)
 
     def _is_damaged(self) -> bool:
         tables = Tables(PageFile(self._descriptor, self.path))

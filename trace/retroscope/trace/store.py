@@ -75,17 +75,19 @@ class Store:
         self._write(values, state)
         self._write([], state)
 
-    def remove(self, table: bytes, prefix: bytes, state: dict[object, object]) -> None:
-        """One transaction: takes every entry whose key begins so out of `table`; all, however damaged, for b""."""
+    def remove(self, tables: Iterable[bytes], prefix: bytes, state: dict[object, object]) -> None:
+        """One transaction: takes every entry whose key begins so out of them; all, however damaged, for b""."""
         self._make_room(0)
         try:
             with self._environment.begin(write=True) as transaction:
-                if not prefix:
-                    transaction.drop(self._tables[table], delete=False)
-                with transaction.cursor(db=self._tables[table]) as cursor:
-                    found = cursor.set_range(prefix)
-                    while found and cursor.key().startswith(prefix):
-                        found = cursor.delete()
+                for table in tables:
+                    if not prefix:
+                        transaction.drop(self._tables[table], delete=False)
+                        continue
+                    with transaction.cursor(db=self._tables[table]) as cursor:
+                        found = cursor.set_range(prefix)
+                        while found and cursor.key().startswith(prefix):
+                            found = cursor.delete()
                 self._put_state(transaction, state)
         except (lmdb.Error, OSError) as error:
             raise StorageFull(_reason(error)) from error
