@@ -209,6 +209,8 @@ void record_outcome(boundary_entry *entry, const boundary_call *call, PyObject *
         record_buffer(entry, call, result, digest);
     else
         record_result(entry, call, result, digest);
+    if (entry->policy == POLICY_EXIT)
+        return; /* the process ends here, nothing is finalized any more */
     if (entry->blocking != BLOCKS_NEVER)
         wall_clock_after_wait();
     collector_after_input();
