@@ -52,6 +52,16 @@ run([sys.executable, "-c", "import os; print(os.getsid(0) == os.getpid(), os.nic
 run([sys.executable, "-c", "import os; print(os.getenv('FRUIT'))"], preexec_fn=lambda: os.putenv("FRUIT", "apple"))
 print(os.system(f"{sys.executable} -c 'raise SystemExit(5)'"), os.popen(f"{sys.executable} -c 'print(6)'").read())
 """
+BY_FILE = """
+import os, subprocess, sys
+python = os.path.abspath("python")
+os.symlink(sys.executable, python)
+for end in ([], ["import site"]):
+    with open(python + "._pth", "w") as file:
+        print(*(path for path in sys.path if path.startswith(sys.base_prefix)), ".", *end, sep="\\n", file=file)
+    command = "import os, sys; print(sys.path, sys.flags, 'site' in sys.modules, os.environ['PYTHONOPTIMIZE'])"
+    print(subprocess.run([python, "-c", command], capture_output=True, text=True), flush=True)
+"""
 
 CASES = {
     "stdin-closed": Case({"p.py": SAY}, after="<&-; cat out"),
@@ -115,6 +125,7 @@ CASES = {
     "site-customized-badly": Case({"p.py": "print('program')", "lib/sitecustomize.py": NOT_SCOPE + "1/0"},
                                   env={"PYTHONPATH": "lib"}),
     "children-of-shells": Case({"p.py": CHILDREN}),
+    "child-isolated-by-a-file": Case({"p.py": BY_FILE}, env={"PYTHONOPTIMIZE": "1"}),
     "hang-up-ignored": Case({"p.py": SIGNALS}, before="trap '' HUP;"),
     "few-descriptors": Case({"p.py": "fs = []\ntry:\n    while 1: fs.append(open('p.py'))\n"
                                      "except OSError: print(len(fs))"},

@@ -25,14 +25,16 @@ def configuration(argv: "list[str]") -> "Config":
     command = argv[_WORDS:]
     line = parse(command)
     assert line is not None, "only what can be recorded is started so"
-    isolated = "-I" in line.flags
+    by_file = bool(sys.flags.isolated)  # a ._pth beside the interpreter: -I is never passed on to us
+    isolated = "-I" in line.flags or by_file
     hides = isolated or "-E" in line.flags
     return {
         "mode": "record", "core": core, "seed": int(seed), "chaos": int(chaos) if chaos else None,
         "kind": line.kind, "target": line.target, "args": line.args, "flags": line.flags,
         "environ_hashseed": told or None, "environ_hidden": _hidden(), "cwd": cwd or _cwd(),
         "executable": sys.executable, "orig_argv": command, "isolated": isolated, "ignore_environment": hides,
-        "no_site": "-S" in line.flags, "no_user_site": isolated or bool(sys.flags.no_user_site),
+        "no_site": "-S" in line.flags or by_file,
+        "no_user_site": "-I" in line.flags or bool(sys.flags.no_user_site), "isolated_by_file": by_file,
         "safe_path": isolated or "-P" in line.flags or (not hides and bool(posix.environ.get(b"PYTHONSAFEPATH"))),
         "door": door[1:], "parent": int(parent), "path": path,
     }  # fmt: skip
@@ -72,7 +74,8 @@ def ask(core: "Core", config: "Config") -> int:
         "outputs": [_file(1), _file(2)],
         "python": ".".join(map(str, sys.version_info[:3])),
     }
-    ring: int = core.join(config["door"], config["parent"], marshal.dumps(facts))
+    site_ran = not sys.flags.no_site  # in spite of our -S: a ._pth beside the interpreter says so
+    ring: int = -1 if site_ran else core.join(config["door"], config["parent"], marshal.dumps(facts))
     if ring < 0:
         _run_unrecorded(config)
     return ring

@@ -61,6 +61,7 @@ def facts(config: "Config", program: "Program") -> "Facts":
         "no_user_site": config["no_user_site"],
         "isolated": config["isolated"],
         "ignore_environment": config["ignore_environment"],
+        "isolated_by_file": config.get("isolated_by_file", False),
         "safe_path": config["safe_path"],
         "utf8_mode": sys.flags.utf8_mode,
         "ignored": _ignored_signals(),

@@ -297,5 +297,5 @@ def _start_from(value: object, path: str) -> Start:
         flags=texts("flags"), cwd=text("cwd"), seed=number("seed"),
         given_text=text("target") if text("kind") == "code" else None,
         environ=tuple((str(pair[0]), str(pair[1])) for pair in pairs if len(pair) == 2),
-        ignore_environment=bool(value.get("ignore_environment")),
+        ignore_environment=bool(value.get("ignore_environment")) and not value.get("isolated_by_file"),
     )  # fmt: skip
