@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from retroscope.replay.moments import ReplayError
-from retroscope.replay.snapshots import default_budget
+from retroscope.replay.snapshot_memory import default_budget
 from retroscope.replay.timeline import Breakpoint, StopReason, Tick, Timeline
 
 from tests.replay.conftest import PROGRAMS, SCOPE, Recorder
@@ -133,13 +133,13 @@ def test_the_end_can_be_forked(long_run: Path) -> None:
 
 
 def test_snapshots_stay_within_their_budget(long_run: Path) -> None:
-    from retroscope.replay import snapshots
+    from retroscope.replay import snapshot_memory
     from retroscope.replay.launch import launcher_of
     from retroscope.replay.recording import Recording
 
     recording = Recording(str(long_run))
     launch, end = launcher_of(recording)
-    before, snapshots._MEASURE_EVERY = snapshots._MEASURE_EVERY, 0.0
+    before, snapshot_memory.MEASURE_EVERY = snapshot_memory.MEASURE_EVERY, 0.0
     try:
         with Timeline(recording, launch, end, budget=1) as timeline:
             timeline.goto_end()
@@ -149,7 +149,7 @@ def test_snapshots_stay_within_their_budget(long_run: Path) -> None:
             assert timeline.goto(Tick(last // 2)).tick == last // 2
             assert timeline.reverse_step().tick < last // 2
     finally:
-        snapshots._MEASURE_EVERY = before
+        snapshot_memory.MEASURE_EVERY = before
     assert default_budget() > 1 << 26
 
 
@@ -168,12 +168,12 @@ def test_memory_of_snapshots_is_what_the_budget_allows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int
 ) -> None:
     """Measured as PSS. Every snapshot of this program has 24 MB of its own; with room for all, they take more."""
-    from retroscope.replay import snapshots
+    from retroscope.replay import snapshot_memory
     from retroscope.replay.launch import launcher_of
     from retroscope.replay.recording import Recording
 
-    monkeypatch.setattr(snapshots, "_MEASURE_EVERY", 0.0)
-    monkeypatch.setattr(snapshots, "_MEASURE_PAUSE", 0)
+    monkeypatch.setattr(snapshot_memory, "MEASURE_EVERY", 0.0)
+    monkeypatch.setattr(snapshot_memory, "MEASURE_PAUSE", 0)
     program = tmp_path / "changing.py"
     program.write_text(CHANGING)
     subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)

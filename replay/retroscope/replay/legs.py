@@ -29,7 +29,7 @@ from retroscope.replay.snapshots import SnapshotStore
 LEG_SECONDS = 0.05
 """How long a leg should take: what an interrupt waits at most, as long as no single line takes longer."""
 _SMALLEST_LEG = 1 << 12
-FIRST_LEG = 1 << 18
+FIRST_LEG = 1 << 14
 _LARGEST_LEG = 1 << 24
 _PATIENCE = 2
 """A stretch of ticks in which so many processes died kills every process."""
@@ -155,7 +155,7 @@ class Legs:
     ) -> Stopped:
         """Legs up to a match, the end, or `until`; appends them to `legs`. Leaves snapshots on the way."""
         is_near = until != TO_THE_END and not search.conditions
-        places = self.snapshots.dense_places(process.tick, until) if is_near else []
+        places = self.snapshots.dense_places(process, until) if is_near else []
         self.prepare(process, search)
         while True:
             if self.interrupted.is_set():
@@ -166,13 +166,16 @@ class Legs:
             want = search.want | (Want.RAISE_HERE if raise_here and search.raises else 0)
             raise_here = True  # a later leg begins where no one has been
             stopped = process.run(goal, want, search.max_depth, action, search.thread)
+            seconds = time.monotonic() - began
             if isinstance(legs, list):
                 legs.append(Leg(start, stopped))
             if self._is_final(stopped) or stopped.tick >= until:
                 return stopped
-            if not search.conditions and (goal in places or goal == self.snapshots.next_thin(start)):
+            if self.snapshots.at_or_before(goal).tick > start:
+                process.begin_way(kept=False)
+            elif not search.conditions and (goal in places or self.snapshots.is_thin_place(process)):
                 self._leave_snapshot(process)
-            self._adapt_leg(goal - start, time.monotonic() - began)
+            self._adapt_leg(goal - start, seconds)
             self.on_leg(stopped)
 
     def begin_leg(self, scout: Scout, search: Search) -> None:
@@ -220,5 +223,5 @@ class Legs:
             self._leg = max(self._leg // 2, _SMALLEST_LEG)
 
     def _leave_snapshot(self, process: ReplayProcess) -> None:
-        if not self.snapshots.has(process.tick):
-            self.snapshots.add(process.fork(), self.here())
+        self.snapshots.add(process.fork(), self.here())
+        process.begin_way(kept=True)

@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.protocol import (
@@ -43,6 +44,7 @@ _LARGEST_ANSWER = 1 << 20
 _START_LIMIT = 60.0
 """Seconds a new interpreter may take to its first line; imports of `site` on a loaded machine are slow."""
 _FORK_LIMIT = 30.0
+_CLOCK = os.sysconf("SC_CLK_TCK")
 
 
 class ProcessDied(ReplayError):
@@ -52,6 +54,16 @@ class ProcessDied(ReplayError):
         super().__init__(f"replay process {pid} died after tick {tick}")
         self.pid = pid
         self.tick = tick
+
+
+class Way(NamedTuple):
+    """Seconds of a processor, and pages of memory that may have been made: one a fault.
+
+    Seconds of the system count a quarter: most are spent on copying pages, which another snapshot would not save.
+    """
+
+    seconds: float
+    pages: int
 
 
 class ReplayProcess:
@@ -66,6 +78,8 @@ class ReplayProcess:
         """Which breakpoint table it has; a fork has its parent's."""
         self.marks: Marks | None = None
         """What its marked frames come from; a fork has its parent's."""
+        self._before = Way(0.0, 0)
+        self._has_run = False
 
     @classmethod
     def adopt(cls, control: socket.socket) -> ReplayProcess:
@@ -103,6 +117,7 @@ class ReplayProcess:
         thread: int = ANY_THREAD,
     ) -> None:
         """The first half of `run`; `fileno` becomes readable when `finish_run` need not wait."""
+        self._has_run = True
         self._send(pack_run(until, want, max_depth, action, thread))
 
     def finish_run(self) -> Stopped:
@@ -131,7 +146,25 @@ class ReplayProcess:
         child.pid = answer.pid
         child.table_version = self.table_version
         child.marks = self.marks
+        child._before = self.way()
         return child
+
+    def way(self) -> Way:
+        """What led here from the last snapshot that it, or one that it was forked from, was kept as or passed."""
+        if not self._has_run:
+            return self._before
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return self._before
+        seconds = (int(fields[11]) + int(fields[12]) / 4) / _CLOCK
+        return Way(self._before.seconds + seconds, self._before.pages + int(fields[7]))
+
+    def begin_way(self, kept: bool) -> None:
+        """There is a snapshot here, or nearby; `kept`: one of this process, so that its pages count there."""
+        way, before = self.way(), self._before
+        self._before = Way(before.seconds - way.seconds, before.pages - way.pages if kept else before.pages)
 
     def fileno(self) -> int:
         """Its control socket, to wait for."""

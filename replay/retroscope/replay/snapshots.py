@@ -7,11 +7,10 @@ runs one. The root, at tick 0, stays for ever: everything can be rebuilt from it
 from __future__ import annotations
 
 import bisect
-import os
-import time
 from collections.abc import Iterator
 
 from retroscope.replay.process import ReplayProcess
+from retroscope.replay.snapshot_memory import SnapshotMemory
 
 FIRST_SPACING = 1 << 18
 """Ticks between thin snapshots while the run is short: about 15 ms of replay on 3.12+, 30 ms on 3.11."""
@@ -24,15 +23,10 @@ SMALL = 1 << 26
 MOST_DENSE = 24
 DENSE_OFFSETS = tuple(1 << power for power in (24, 21, 18, 15, 12, 9))
 """How far before a target the dense ones stand. The nearest is a few hundred ticks away: cheaper to run than a fork."""
-_MEASURE_EVERY = 2.0
-"""Seconds between two measurements of memory, if they are quick; one costs up to a millisecond a process, or more."""
-_MEASURE_PAUSE = 4
-"""Where all are within the budget, the next measurement waits so many times as long as this one took."""
-
-
-def default_budget() -> int:
-    """A quarter of the machine's memory, in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+DENSE_OF_LARGE = (1 << 10,)
+"""The same in a process larger than SMALL: after each fork what it writes is copied once more, page by page."""
+THIN_SECONDS = 0.15
+"""How long the way from one thin snapshot to the next may take: ticks of large or slow programs take long."""
 
 
 def most_thin(size: int) -> int:
@@ -46,12 +40,11 @@ class SnapshotStore:
     def __init__(self, root: ReplayProcess, budget: int | None = None) -> None:
         self._ticks = [root.tick]
         self._processes = [root]
-        self._thin: set[int] = {root.tick}
-        self._budget = default_budget() if budget is None else budget
-        self._most = root.resident()
-        """Bytes that they cannot exceed: what was measured, and all that those see that came since."""
-        self._next_measured = time.monotonic() + _MEASURE_EVERY
+        self._thin: dict[int, float] = {root.tick: 0.0}
+        """The seconds from the one before to each."""
+        self._memory = SnapshotMemory(budget, root)
         self.spacing = FIRST_SPACING
+        self.seconds = THIN_SECONDS
 
     def __len__(self) -> int:
         return len(self._ticks)
@@ -83,28 +76,41 @@ class SnapshotStore:
         """The first tick after `tick` at which a thin snapshot belongs."""
         return (tick // self.spacing + 1) * self.spacing
 
-    def dense_places(self, start: int, target: int) -> list[int]:
-        """Where, on the way from `start` to `target`, dense snapshots are worth a fork, in order."""
-        return [target - offset for offset in DENSE_OFFSETS if target - start > 2 * offset]
+    def dense_places(self, process: ReplayProcess, target: int) -> list[int]:
+        """Where, on the way of `process` to `target`, dense snapshots are worth a fork, in order."""
+        way = target - process.tick
+        if way <= 2 * min(DENSE_OFFSETS):
+            return []
+        offsets = DENSE_OF_LARGE if process.resident() > SMALL else DENSE_OFFSETS
+        return [target - offset for offset in offsets if way > 2 * offset]
+
+    def is_thin_place(self, process: ReplayProcess) -> bool:
+        """Whether a thin snapshot belongs where `process` has come to."""
+        return process.tick % self.spacing == 0 or process.way().seconds >= self.seconds
 
     def has(self, tick: int) -> bool:
         index = bisect.bisect_left(self._ticks, tick)
         return index < len(self._ticks) and self._ticks[index] == tick
 
     def add(self, process: ReplayProcess, now: int) -> None:
-        """Takes `process` over; what is far from `now`, where the user is, goes first when room is short."""
+        """Takes `process` over, a fork whose `way` says what led here from the snapshot before.
+
+        What is far from `now`, where the user is, goes first when room is short.
+        """
         if self.has(process.tick):
             process.close()
             return
         index, size = bisect.bisect_left(self._ticks, process.tick), process.resident()
         self._ticks.insert(index, process.tick)
         self._processes.insert(index, process)
-        self._most += size
-        if process.tick % self.spacing == 0:
-            self._thin.add(process.tick)
+        way = process.way()
+        self._memory.add(size, way.pages)
+        if self.is_thin_place(process):
+            self._thin[process.tick] = way.seconds
             if len(self._thin) > most_thin(size):
                 self._spread()
-        self._shed(now)
+        process.begin_way(kept=True)
+        self._shed(now, size)
 
     def discard(self, process: ReplayProcess) -> None:
         """Forgets one that died."""
@@ -115,46 +121,36 @@ class SnapshotStore:
     def replace_root(self, root: ReplayProcess) -> None:
         """A new root after the old one died, together with all that depended on it or not."""
         self.close()
-        self._ticks, self._processes, self._thin = [root.tick], [root], {root.tick}
-        self._most = root.resident()
+        self._ticks, self._processes, self._thin = [root.tick], [root], {root.tick: 0.0}
+        self._memory = SnapshotMemory(self._memory.budget, root)
 
     def close(self) -> None:
         for process in self._processes:
             process.close()
         self._ticks, self._processes = [], []
         self._thin.clear()
+        self._memory.close()
 
     def _spread(self) -> None:
         """Doubles the spacing and lets those between go."""
         self.spacing *= 2
-        for tick in sorted(self._thin):
-            if tick % self.spacing:
+        self.seconds *= 2
+        way = 0.0
+        for tick, seconds in sorted(self._thin.items()):
+            way += seconds
+            if tick % self.spacing and way < self.seconds:
                 self._drop(bisect.bisect_left(self._ticks, tick))
+            else:
+                self._thin[tick], way = way, 0.0
 
-    def _shed(self, now: int) -> None:
+    def _shed(self, now: int, size: int) -> None:
         while len(self._ticks) - len(self._thin) > MOST_DENSE:
             dense = [i for i, tick in enumerate(self._ticks) if tick not in self._thin]
             self._drop(min(dense, key=lambda i: self._worth(i, now)))
-        began = time.monotonic()
-        if self._most > self._budget and began > self._next_measured:
-            was_too_much = self._shed_memory(now)
-            ended = time.monotonic()
-            pause = 0.0 if was_too_much else _MEASURE_PAUSE * (ended - began)
-            self._next_measured = ended + max(_MEASURE_EVERY, pause)
-
-    def _shed_memory(self, now: int) -> bool:
-        """Whether it was too much. What a snapshot shared with others counts for them when it goes, and so does what
-        processes share that are no snapshots: so it is measured again, and some room is left."""
-        room, was_too_much = self._budget, False
-        while True:
-            sizes = {process.tick: process.memory() for process in self._processes}
-            self._most = total = sum(sizes.values())
-            if total <= room or len(self._ticks) <= 2:
-                return was_too_much
-            was_too_much, room = True, self._budget - self._budget // 8
-            while total > room and len(self._ticks) > 2:
+        while len(self._ticks) > 2 and (sizes := self._memory.excess(self._processes, size)):
+            while self._memory.most > self._memory.room and len(self._ticks) > 2:
                 index = min(range(1, len(self._ticks)), key=lambda i: self._worth(i, now))
-                total -= sizes[self._ticks[index]]
+                self._memory.gone(sizes.get(self._ticks[index], 0))
                 self._drop(index)
 
     def _worth(self, index: int, now: int) -> float:
@@ -166,4 +162,4 @@ class SnapshotStore:
     def _drop(self, index: int) -> None:
         tick = self._ticks.pop(index)
         self._processes.pop(index).close()
-        self._thin.discard(tick)
+        self._thin.pop(tick, None)
