@@ -1,5 +1,6 @@
 /* 3.13: `_thread._ThreadHandle`. Whether a thread is over is decided under the turn, when its last Python code has run;
  * the OS thread ends a moment later. */
+#include "audit.h"
 #include "locks.h"
 #include "thread_records.h"
 #include "turn.h"
@@ -46,15 +47,18 @@ static void watch(PyObject *handle)
 PyObject *handle_start(boundary_entry *entry, const boundary_call *call)
 {
     PyObject *function = boundary_argument(call, 0, "function"), *handle = boundary_argument(call, 1, "handle"), *daemon = boundary_argument(call, 2, "daemon");
-    if (!function || !PyCallable_Check(function))
-        return entry->original(entry, call);
+    int is_daemon = daemon ? PyObject_IsTrue(daemon) : 1;
+    if (!function || !PyCallable_Check(function) || is_daemon < 0)
+        return is_daemon < 0 ? NULL : entry->original(entry, call);
+    if (audit_joinable_starts(function, is_daemon, handle) < 0)
+        return NULL;
     handle = handle && handle != Py_None ? Py_NewRef(handle) : new_handle();
     PyObject *nothing = handle ? PyTuple_New(0) : NULL;
     thread *t = nothing ? thread_new(function, nothing, NULL) : NULL;
     Py_XDECREF(nothing);
     PyObject *ident = NULL;
     if (t) {
-        t->daemon = !daemon || PyObject_IsTrue(daemon) == 1;
+        t->daemon = is_daemon;
         t->handle = handle;
         watch(handle);
         PyObject *rest[] = {handle, t->daemon ? Py_True : Py_False};

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "threads.h"
+#include "audit.h"
 #include "buffers.h"
 #include "contexts.h"
 #include "control.h"
@@ -213,7 +214,9 @@ static PyObject *start_original(boundary_entry *entry, PyObject *module, thread 
         PyObject *args[4] = {main};
         memcpy(args + 1, rest, (size_t)nrest * sizeof *args);
         const boundary_call call = {module, args, nrest + 1, NULL};
+        PyObject *hooks = audit_silence();
         result = entry->original(entry, &call);
+        audit_restore(hooks);
         Py_DECREF(main);
     }
     return result;
@@ -317,7 +320,10 @@ static PyObject *start(boundary_entry *entry, const boundary_call *call)
     if (call->kwnames || call->nargs < 2 || call->nargs > 3 || !PyCallable_Check(call->args[0]) ||
         !PyTuple_Check(call->args[1]) || (call->nargs == 3 && !PyDict_Check(call->args[2])))
         return entry->original(entry, call);
-    thread *t = thread_new(call->args[0], call->args[1], call->nargs == 3 ? call->args[2] : NULL);
+    PyObject *kwargs = call->nargs == 3 ? call->args[2] : NULL;
+    if (audit_thread_starts(call->args[0], call->args[1], kwargs) < 0)
+        return NULL;
+    thread *t = thread_new(call->args[0], call->args[1], kwargs);
     PyObject *nothing = t ? PyTuple_New(0) : NULL;
     PyObject *ident = nothing ? thread_launch(entry, call->self, t, &nothing, 1) : NULL;
     Py_XDECREF(nothing);

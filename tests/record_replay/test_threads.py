@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,42 @@ def test_nothing_is_counted_while_all_other_threads_are_idle(tmp_path: Path) -> 
         counts = [record.digest for record in reader.records(1) if record.kind == Kind.SWITCH]
     assert len(counts) >= 3
     assert counts[-1] < 50_000, "the lines of the loop were counted, although nobody could have run instead"
+
+
+AUDITED = """
+import sys, time
+class Work:
+    def __repr__(self): return "<work>"
+    def __call__(self): print("done")
+def hook(event, args):
+    if event.startswith("_thread.start"):
+        print(event, args[:2], time.time() > 0)
+sys.addaudithook(hook)
+import _thread
+over = _thread.allocate_lock()
+over.acquire()
+def work(): over.release()
+work = type("Quiet", (), {"__call__": staticmethod(work), "__repr__": lambda self: "<quiet>"})()
+_thread.start_new_thread(work, ())
+over.acquire()
+if hasattr(_thread, "start_joinable_thread"):
+    _thread.start_joinable_thread(Work()).join()
+def forbid(event, args):
+    if event.startswith("_thread.start"):
+        raise PermissionError(event)
+sys.addaudithook(forbid)
+try:
+    _thread.start_new_thread(work, ())
+except PermissionError as error:
+    print(error)
+"""
+
+
+def test_hooks_are_told_of_the_function_that_a_thread_runs(tmp_path: Path) -> None:
+    program, trace = tmp_path / "audited.py", tmp_path / "audited.db"
+    program.write_text(AUDITED)
+    plain = run([sys.executable, str(program)], tmp_path, ENVIRONMENT)
+    recorded = run([SCOPE, "record", "-q", "-o", str(trace), str(program)], tmp_path, ENVIRONMENT)
+    assert recorded == plain
+    verified = verify(trace, tmp_path)
+    assert (verified.status, without_closing_line(verified).stdout) == (0, plain.stdout), verified.stderr.decode()
