@@ -52,6 +52,11 @@ run([sys.executable, "-c", "import os; print(os.getsid(0) == os.getpid(), os.nic
 run([sys.executable, "-c", "import os; print(os.getenv('FRUIT'))"], preexec_fn=lambda: os.putenv("FRUIT", "apple"))
 print(os.system(f"{sys.executable} -c 'raise SystemExit(5)'"), os.popen(f"{sys.executable} -c 'print(6)'").read())
 """
+WITHOUT_PACKAGES = """
+import subprocess, sys
+command = "from time import *; from socket import *; print(socket(fileno=socket().detach()), get_clock_info('time'))"
+print(subprocess.run([sys.executable, "-S", "-c", command], capture_output=True, text=True))
+"""
 BY_FILE = """
 import os, subprocess, sys
 python = os.path.abspath("python")
@@ -125,6 +130,7 @@ CASES = {
     "site-customized-badly": Case({"p.py": "print('program')", "lib/sitecustomize.py": NOT_SCOPE + "1/0"},
                                   env={"PYTHONPATH": "lib"}),
     "children-of-shells": Case({"p.py": CHILDREN}),
+    "child-without-packages": Case({"p.py": WITHOUT_PACKAGES}),
     "child-isolated-by-a-file": Case({"p.py": BY_FILE}, env={"PYTHONOPTIMIZE": "1"}),
     "hang-up-ignored": Case({"p.py": SIGNALS}, before="trap '' HUP;"),
     "few-descriptors": Case({"p.py": "fs = []\ntry:\n    while 1: fs.append(open('p.py'))\n"

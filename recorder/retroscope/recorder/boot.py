@@ -33,7 +33,7 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
     if not replaying:
         processes = importer.load("boundary.processes")
         processes.know(facts["seed"], config.get("chaos"), importer.folder + "/startup.py", config["core"])
-    registry.take_over(core, importer)
+    registry.take_over(core, importer, config["core"])
     core.set_main_ident(facts["ident"])
     if config.get("memory_limit"):
         importer.load("boundary.limits").note(*config["memory_limit"])

@@ -83,10 +83,11 @@ class Registry:
             )
 
 
-def take_over(core: "Core", importer: "Importer") -> None:
+def take_over(core: "Core", importer: "Importer", native: str) -> None:
+    """`native`: the path of the native core, which is installed beside the packages that Retroscope needs."""
     registry = Registry(core, importer)
     core.own_folder(importer.folder + "/")
-    core.set_pickling(*_pickling(importer))
+    core.set_pickling(*_pickling(importer, native.rpartition("/retroscope/")[0]))
     for name in ("sys", "builtins", "posix", "time", "_io", "_thread", "_signal", "_imp"):
         registry.module_loaded(sys.modules[name], name)
     if hasattr(sys, "monitoring"):  # 3.12; it is in no table of modules
@@ -189,13 +190,23 @@ def _leave_no_trace(cloudpickle: "Any") -> None:
     atexit.unregister(cloudpickle.logging.shutdown)
 
 
-def _pickling(importer: "Importer") -> "tuple[Callable[[Any], bytes], Callable[[bytes], Any]]":
-    """cloudpickle, loaded when a value has no native form, and never seen by the program."""
+def _import_from(importer: "Importer", folder: str, name: str) -> "Any":
+    """Imports it also where the program's sys.path has no such folder: -S, and what programs do with it."""
+    path = sys.path
+    sys.path = [*path, folder]
+    try:
+        return importer.real_import(name)
+    finally:
+        sys.path = path
+
+
+def _pickling(importer: "Importer", folder: str) -> "tuple[Callable[[Any], bytes], Callable[[bytes], Any]]":
+    """cloudpickle, loaded when a value has no native form, and never seen by the program. `folder`: of packages."""
     loaded: list[Any] = []
 
     def cloudpickle() -> "Any":
         if not loaded:
-            package = importer.unseen(importer.real_import, "cloudpickle")
+            package = importer.unseen(_import_from, importer, folder, "cloudpickle")
             _leave_no_trace(package.cloudpickle)
             loaded.append(package)
         return loaded[0]

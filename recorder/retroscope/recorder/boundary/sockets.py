@@ -18,7 +18,9 @@ def bind(core: "Core") -> None:
 
 
 def _facts(socket: "Any") -> "Any":
-    return (socket.fileno(), socket.family, socket.type, socket.proto)
+    """Numbers as C has them: class socket of module socket makes an enum of each."""
+    members = _raw(type(socket)).__dict__
+    return (socket.fileno(), *(members[name].__get__(socket) for name in ("family", "type", "proto")))
 
 
 def _fill(socket: "Any", value: "Any") -> None:
