@@ -115,11 +115,8 @@ class Diagnosis:
         process = root.fork()
         try:
             process.run(tick)
-            looker = Looker(process)
-            try:
+            with Looker(process) as looker:
                 return _seen_by(looker, addresses=self._pair[0] is self._pair[1])
-            finally:
-                looker.close()
         finally:
             process.kill()
 

@@ -195,7 +195,7 @@ class LastWrite:
         place = self._subject[1]
         if not self._waits:
             return place[4], place[2]
-        with self._standing(tick) as process, _looker(process) as looker:
+        with self._standing(tick) as process, Looker(process) as looker:
             thread, depth = looker.ask("on_stack", place)
             return thread, depth
 
@@ -213,7 +213,7 @@ class LastWrite:
         """Whether the very frame of the variable stood where it stands now: another one keeps its own elsewhere."""
         assert self._state is not None
         place = self._subject[1] if self._waits else self._subject[1][:5]
-        with self._standing(tick) as process, _looker(process) as looker:
+        with self._standing(tick) as process, Looker(process) as looker:
             return bool(looker.ask("slot", place) == self._state.ranges[0][0])
 
     def _passed(self, began: int, visible_only: bool) -> Write:
@@ -272,9 +272,9 @@ class LastWrite:
     def _lines_that_went_on(self, tick: int) -> list[_Line]:
         """Those of all threads that ran on between the line event of `tick` and the one before: the line that began
         there, those to which functions returned, and those of threads that had waited in a call."""
-        with self._standing(tick) as process, _looker(process) as looker:
+        with self._standing(tick) as process, Looker(process) as looker:
             after = {(row[0], row[1]): tuple(row[2:]) for row in looker.ask("positions")}
-        with self._standing(tick - 1) as process, _looker(process) as looker:
+        with self._standing(tick - 1) as process, Looker(process) as looker:
             running = (process.last.thread, process.last.depth) if process.last else (0, 0)
             moved = [row for row in looker.ask("positions") if after.get((row[0], row[1])) != tuple(row[2:])]
             return [
@@ -284,7 +284,7 @@ class LastWrite:
 
     def _seen_tick(self, tick: int) -> int:
         """The line of the user's own code that was running when the line of `tick` ran."""
-        with self._standing(tick) as process, _looker(process) as looker:
+        with self._standing(tick) as process, Looker(process) as looker:
             visible = [row[4] for row in looker.ask("stack")]
             thread = process.last.thread if process.last else ANY_THREAD
         if True not in visible or visible[0]:
@@ -336,14 +336,14 @@ class LastWrite:
 
 def subject_of(process: ReplayProcess, expression: str, frame: int) -> Subject:
     """What `expression` means in a frame of the moment; LookFailed says why it cannot be watched."""
-    with _looker(process) as looker:
+    with Looker(process) as looker:
         subject: Subject = looker.ask("subject", frame, expression)
         return subject
 
 
 def state_in(process: ReplayProcess, subject: Subject) -> State | None:
     """None where the place does not exist or has no value; reading dead memory may even end the looker."""
-    with _looker(process) as looker:
+    with Looker(process) as looker:
         try:
             value, items, text, ranges = looker.ask("subject_state", subject)
         except LookFailed:
@@ -376,12 +376,3 @@ def _line(row: list[Any], thread: int, depth: int, began: bool) -> _Line:
     offsets = [offset for start, end in spans for offset in range(start, end, 2) if began or offset > at]
     may_write = not all(dis.opname[code[offset]].startswith(_HARMLESS) for offset in offsets)
     return _Line(thread, depth, f"{row[3]}:{row[4]}", may_write, began)
-
-
-@contextmanager
-def _looker(process: ReplayProcess) -> Iterator[Looker]:
-    looker = Looker(process)
-    try:
-        yield looker
-    finally:
-        looker.close()

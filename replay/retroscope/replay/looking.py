@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from typing import Any
+from typing import Any, Self
 
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.process import ReplayProcess
@@ -56,6 +56,12 @@ class Looker:
         if verdict != "ok":
             raise LookFailed(str(result))
         return result
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def closed(self) -> bool:
@@ -111,6 +117,12 @@ class Looker:
                 raise LookFailed("looking at this ended the throw-away process; the recording is unharmed") from cause
             data += part
         return bytes(data)
+
+
+def asked(process: ReplayProcess, *question: object) -> Any:
+    """The answer to one question, of a looker for it alone."""
+    with Looker(process) as looker:
+        return looker.ask(*question)
 
 
 class Lookers:

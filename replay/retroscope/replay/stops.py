@@ -10,25 +10,23 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
 
 from retroscope.replay.breakpoints import BreakpointTable
+from retroscope.replay.given_up import GivenUp
 from retroscope.replay.hit_numbers import HitNumbers
 from retroscope.replay.index import Index, NotIndexed, UnusableIndex
 from retroscope.replay.indexed import can_answer, first_hit_after, hits_before
 from retroscope.replay.legs import BeyondTheEnd, Search
-from retroscope.replay.looking import Looker, LookFailed
+from retroscope.replay.looking import LookFailed, asked
 from retroscope.replay.messages import parse_message
 from retroscope.replay.moments import Breakpoint, InputId, Moment, ReplayError, StopReason, ThreadId, Tick
 from retroscope.replay.motion import Motion
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import TO_THE_END, Marks, Match, Reason, Stopped, Want
+from retroscope.replay.protocol import TO_THE_END, Match, Reason, Want
 from retroscope.replay.recording import Recording
 from retroscope.replay.watches import Watches
 
 _NEVER_CAUGHT = "raised here and never caught"
-_FAR = 1 << 20
-"""Ticks behind a breakpoint in which a generator that has yielded is sought: has it been given up?"""
 
 
 class Stops:
@@ -43,6 +41,7 @@ class Stops:
         index: Index | None = None,
     ) -> None:
         self._motion = motion
+        self._given_up = GivenUp(motion)
         self._table = table
         self._watches = watches
         self._recording = recording
@@ -133,7 +132,7 @@ class Stops:
                 continue
             if stopped.reason is Reason.LIMIT:
                 return self._raised_at(Tick(stopped.tick), _NEVER_CAUGHT)
-            sooner = self._sooner(now.tick, search, stopped)
+            sooner = self._given_up.sooner(now.tick, search, stopped)
             if sooner is not None:
                 search = self._again(*sooner)
                 raise_here = not seen
@@ -148,77 +147,6 @@ class Stops:
         if search.want & Want.WATCH:
             self._watches.begin()
         return search
-
-    def _sooner(self, tick: int, search: Search, stopped: Stopped) -> tuple[int, Search] | None:
-        """(where from, what to look for) if generators inside of the frame in which a motion from `tick` has stopped
-        died after they had waited: where they yielded for the last time was as good as their end."""
-        if search.marks is None or not search.marks.has_generators:
-            return None
-        marked = Search(Want.MARKED, thread=search.thread, marks=search.marks)
-        over = self._all_over(tick, marked, stopped)
-        if over is None:
-            return None
-        until, at = over
-        inner = [word for word in search.marks.words[:at] if word & Marks.GENERATOR]
-        lasts = [self._last_line(word, tick, until) for word in inner]
-        best, best_tick = None, stopped.tick
-        for some in range(1, len(inner) + 1):  # what is further out needs more of them to be over
-            last = max(lasts[:some])
-            if last < best_tick:
-                found = self._given_up(tick, marked, inner[:some], last, best_tick)
-                if found is not None:
-                    best, best_tick = (last, replace(search, marks=found[1])), found[0]
-        return best
-
-    def _given_up(
-        self, tick: int, marked: Search, inner: list[int], last: int, before: int
-    ) -> tuple[int, Marks] | None:  # fmt: skip
-        """(where a motion from `tick` stops if these generators count as over after tick `last`, the marks from there
-        on); None if that is not before tick `before`, or if they may go on without a line of their own."""
-        assert marked.marks is not None
-        process = self._motion.stand(tick)
-        try:
-            frames = zip(_asked(process, "keepers"), marked.marks.words, strict=False)
-            keepers = [keeper for keeper, word in frames if word in inner]
-            if self._motion.sweep(process, (), marked, last) is None:
-                return None
-            marks = replace(marked.marks, words=process.left()).without_generators(inner)
-            found = self._motion.sweep(process, (), replace(marked, marks=marks), before)
-            if found is None or found.tick >= before or _asked(process, "gives_way", keepers):
-                return None
-            return found.tick, marks
-        except LookFailed:
-            return None  # one of them is dead: it ended
-        finally:
-            process.kill()
-
-    def _all_over(self, tick: int, marked: Search, stopped: Stopped) -> tuple[int, int] | None:
-        """(tick, index of the frame) where a motion from `tick` stops if nothing else stops it; None: it is far."""
-        assert marked.marks is not None
-        if stopped.matches[-1].kind == Want.MARKED:
-            return stopped.tick, marked.marks.index_of(self._motion.current.stack()[0])
-        process = self._motion.stand(tick)
-        try:
-            found = self._motion.sweep(process, (), marked, stopped.tick + _FAR)
-            if found is None or found.reason is not Reason.MATCH:
-                return None
-            return found.tick, marked.marks.index_of(process.stack()[0])
-        finally:
-            process.kill()
-
-    def _last_line(self, word: int, tick: int, until: int) -> int:
-        """The last line before `until` of a generator that is on the stack at `tick`."""
-        while until > tick:
-            marks = Marks((word,), before=until).showing_all()
-            process = self._motion.stand(tick)
-            try:
-                found = self._motion.last_line_of(process, marks, until)
-            finally:
-                process.kill()
-            if found is None or not found.detail >> 1:
-                return tick if found is None else max(found.tick, tick)
-            until = min(found.tick, until - 1)  # where another frame began at the place of this one, which was dead
-        return tick
 
     def go_to_the_end(self) -> Moment:
         self._motion.to_the_end()
@@ -341,13 +269,10 @@ class Stops:
         return tuple(each.id for each in found if each is not None and each.message is None)
 
     def _message(self, text: str) -> str:
-        looker = Looker(self._motion.current)
         try:
-            return str(looker.ask("message", 0, parse_message(text)))
+            return str(asked(self._motion.current, "message", 0, parse_message(text)))
         except LookFailed as failed:
             return f"{text}: {failed}"
-        finally:
-            looker.close()
 
     def _raised_at(self, tick: Tick, text: str, sought: bool = False) -> Moment:
         exception = self._ask_at_raise(tick, "raising", sought)
@@ -364,12 +289,8 @@ class Stops:
         if process is None:
             return None
         try:
-            looker = Looker(process)
-            try:
-                said = looker.ask(question)
-                return None if said is None else str(said)
-            finally:
-                looker.close()
+            said = asked(process, question)
+            return None if said is None else str(said)
         except LookFailed:
             return None
         finally:
@@ -421,19 +342,8 @@ class Stops:
 def _condition_holds(process: ReplayProcess, condition: str | None) -> tuple[bool, str | None]:
     if condition is None:
         return True, None
-    looker = Looker(process)
     try:
-        holds, error = looker.ask("truth", 0, condition)
+        holds, error = asked(process, "truth", 0, condition)
     except LookFailed as failed:
         return False, str(failed)
-    finally:
-        looker.close()
     return bool(holds), error
-
-
-def _asked(process: ReplayProcess, *question: Any) -> Any:
-    looker = Looker(process)
-    try:
-        return looker.ask(*question)
-    finally:
-        looker.close()

@@ -11,7 +11,7 @@ from typing import Self
 
 from retroscope.replay.breakpoints import BreakpointTable
 from retroscope.replay.legs import Interrupted, Search
-from retroscope.replay.looking import Looker, LookFailed
+from retroscope.replay.looking import Looker, LookFailed, asked
 from retroscope.replay.moments import InputId, Moment, ReplayError, StopReason, ThreadId, Tick
 from retroscope.replay.motion import Motion
 from retroscope.replay.process import ReplayProcess
@@ -117,26 +117,21 @@ def _moment(stopped: Stopped, reason: StopReason) -> Moment:
 
 def _raised_in(process: ReplayProcess) -> str | None:
     """Type and message of what the line raises inside which the process stands."""
-    looker = Looker(process)
     try:
-        said = looker.ask("raising")
+        said = asked(process, "raising")
         return None if said is None else str(said)
     except LookFailed:
         return None
-    finally:
-        looker.close()
 
 
 def _complaint_of(process: ReplayProcess, conditions: list[str]) -> str | None:
     """None if no condition holds; else what to say about one that failed, mostly nothing."""
-    looker = Looker(process)
     try:
-        for condition in conditions:
-            holds, error = looker.ask("truth", 0, condition)
-            if holds or error:
-                return f"the condition failed: {error}" if error else ""
+        with Looker(process) as looker:
+            for condition in conditions:
+                holds, error = looker.ask("truth", 0, condition)
+                if holds or error:
+                    return f"the condition failed: {error}" if error else ""
         return None
     except LookFailed as failed:
         return f"the condition failed: {failed}"
-    finally:
-        looker.close()

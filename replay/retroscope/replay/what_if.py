@@ -128,30 +128,21 @@ class Branch:
         return False
 
     def _raised(self) -> str:
-        looker = Looker(self._process)
-        try:
+        with Looker(self._process) as looker:
             return f"{looker.ask('raising') or 'an exception'}  at {_place(looker)}"
-        finally:
-            looker.close()
 
     def _look_at_end(self, run: _Run) -> None:
         """Where it stands, and what its streams had not written yet; at the end of the program there is neither."""
         if run.is_over:
             return
         try:
-            looker = Looker(self._process)
-        except LookFailed as failed:  # the interpreter is being taken down: nothing runs there any more
-            run.notes.append(f"what its output streams still held is not known: {failed}")
-            return
-        try:
-            run.place = _place(looker)
-            error = looker.ask("flush")
-            if error is not None:
-                run.notes.append(f"what its output streams still held is not known: {error}")
-        except LookFailed as failed:
-            run.notes.append(f"what its output streams still held is not known: {failed}")
-        finally:
-            looker.close()
+            with Looker(self._process) as looker:
+                run.place = _place(looker)
+                error = looker.ask("flush")
+        except LookFailed as failed:  # also where the interpreter is being taken down: nothing runs there any more
+            error = failed
+        if error is not None:
+            run.notes.append(f"what its output streams still held is not known: {error}")
 
     def _read_output(self, run: _Run) -> None:
         used, lost = _HEAD.unpack(os.pread(self._output, _HEAD.size, 0))
