@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from retroscope.replay.index_building import IndexBuilder
+from retroscope.replay.recording import Recording
 from retroscope.replay.timeline import Timeline
 
 from tests.recordings import FIXTURES, SCOPE, Recorder, recorder
 
-__all__ = ["PROGRAMS", "SCOPE", "Recorded", "Recorder"]
+__all__ = ["PROGRAMS", "SCOPE", "Recorded", "Recorder", "index_whole"]
 
 PROGRAMS = FIXTURES / "walks"
 
@@ -38,6 +40,15 @@ def record_text(tmp_path: Path) -> Recorded:
         return program, trace
 
     return record
+
+
+def index_whole(trace: Path) -> None:
+    """Builds the whole index of a trace."""
+    recording = Recording(str(trace))
+    try:
+        assert IndexBuilder(recording, workers=1).build().complete
+    finally:
+        recording.close()
 
 
 @pytest.fixture(scope="module")

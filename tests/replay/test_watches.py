@@ -11,7 +11,7 @@ import pytest
 from retroscope.replay.timeline import Breakpoint, ReplayError, StopReason, Timeline
 
 from tests.replay import line_events
-from tests.replay.conftest import SCOPE, Recorded
+from tests.replay.conftest import PROGRAMS, SCOPE, Recorder
 
 PROGRAM = """
 class Hostile:
@@ -181,43 +181,25 @@ def test_a_variable_whose_function_does_not_run_is_not_passed_over_in_silence(pr
         assert "not watched on the way" in moment.text
 
 
-AWAITING = """\
-import asyncio
-async def other(log):
-    for turn in range(3):
-        log.append(turn)
-        await asyncio.sleep(0)
-async def main():
-    log = []
-    task = asyncio.create_task(other(log))
-    for _ in range(6):
-        await asyncio.sleep(0)
-    log = [*log]
-    end = 1
-asyncio.run(main())
-"""
-
-
-def test_a_coroutines_variable_is_watched_while_it_waits(record_text: Recorded) -> None:
-    program, trace = record_text(AWAITING)
-    with Timeline.open(trace) as timeline:
-        timeline.goto_hit(Breakpoint(1, path=str(program), line=8), 1)
+def test_a_coroutines_variable_is_watched_while_it_waits(recorded: Recorder) -> None:
+    with Timeline.open(recorded("awaited")) as timeline:
+        timeline.goto_hit(Breakpoint(1, path=str(PROGRAMS / "awaited.py"), line=14), 1)
         timeline.watch(1, "log")
         seen = []
         for _ in range(4):
             seen.append((timeline.run().text, timeline.stack()[0].line))
         assert seen == [
-            ("log is [0] now, it was []", 5),
-            ("log is [0, 1] now, it was [0]", 5),
-            ("log is [0, 1, 2] now, it was [0, 1]", 5),
-            ("log is [0, 1, 2] now, it was another one that looks the same", 12),
+            ("log is [0] now, it was []", 9),
+            ("log is [0, 1] now, it was [0]", 9),
+            ("log is [0, 1, 2] now, it was [0, 1]", 9),
+            ("log is [0, 1, 2] now, it was another one that looks the same", 19),
         ]
         back = []
         for _ in range(4):
             back.append((timeline.reverse_run().text, timeline.stack()[0].line))
         assert back == [
-            ("log becomes [0, 1, 2] here, it was another one that looks the same", 11),
-            ("log becomes [0, 1, 2] here, it was [0, 1]", 4),
-            ("log becomes [0, 1] here, it was [0]", 4),
-            ("log becomes [0] here, it was []", 4),
+            ("log becomes [0, 1, 2] here, it was another one that looks the same", 18),
+            ("log becomes [0, 1, 2] here, it was [0, 1]", 8),
+            ("log becomes [0, 1] here, it was [0]", 8),
+            ("log becomes [0] here, it was []", 8),
         ]

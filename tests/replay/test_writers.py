@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from retroscope.replay.index_building import IndexBuilder
-from retroscope.replay.recording import Recording
 from retroscope.replay.timeline import Breakpoint, Tick, Timeline
 
-from tests.replay.conftest import Recorded
+from tests.replay.conftest import PROGRAMS, Recorded, Recorder, index_whole
 
 HANDED_OVER = """\
 import os, threading, time
@@ -250,9 +248,7 @@ def test_variables_of_tasks_that_wait(record_text: Recorded, is_indexed: bool) -
     """They are on no stack at the moment of the question; the oracle are the hits of the lines that write them."""
     program, trace = record_text(WAITING)
     if is_indexed:
-        recording = Recording(str(trace))
-        assert IndexBuilder(recording, workers=1).build().complete
-        recording.close()
+        index_whole(trace)
     with Timeline.open(trace) as timeline:
         here = timeline.goto_hit(Breakpoint(1, path=str(program), line=17), 1).tick
         hits: dict[tuple[int, str], Tick] = {}
@@ -313,9 +309,7 @@ end = 1
 def test_an_item_has_several_keys(record_text: Recorded, indexed: bool) -> None:
     program, trace = record_text(SAME_ITEM)
     if indexed:
-        recording = Recording(str(trace))
-        assert IndexBuilder(recording, workers=1).build().complete
-        recording.close()
+        index_whole(trace)
     with Timeline.open(trace) as timeline:
         for expression, line in (
             ("numbers[2]", 7), ("sliced[1]", 11), ("moved[1]", 15),
@@ -342,9 +336,7 @@ def test_an_argument_that_the_library_passes_comes_from_the_line_that_ran_the_li
 ) -> None:
     program, trace = record_text(CALLED_BY_THE_LIBRARY)
     if indexed:
-        recording = Recording(str(trace))
-        assert IndexBuilder(recording, workers=1).build().complete
-        recording.close()
+        index_whole(trace)
     with Timeline.open(trace) as timeline:
         assert (timeline.index is not None) == indexed
         timeline.set_breakpoints([Breakpoint(1, path=str(program), line=3)])
@@ -354,40 +346,21 @@ def test_an_argument_that_the_library_passes_comes_from_the_line_that_ran_the_li
         assert timeline.stack()[0].line == 4
 
 
-CHANGED_WHILE_IT_WAITS = """\
-import asyncio
-async def other(log):
-    for turn in range(3):
-        log.append(turn)
-        await asyncio.sleep(0)
-async def main():
-    log = []
-    task = asyncio.create_task(other(log))
-    for _ in range(6):
-        await asyncio.sleep(0)
-    kept = log
-    log = [*log]
-    return log, kept
-print(asyncio.run(main()))
-"""
-
-
 @pytest.mark.parametrize(
     ("at", "hit", "expression", "line", "said"),
     [
-        (11, 1, "log", 4, "log becomes [0, 1, 2] here, it was [0, 1]"),
-        (10, 3, "log", 4, "log becomes [0, 1] here, it was [0]"),
-        (10, 1, "log", 7, "log becomes [] here, it had no value before"),
-        (12, 1, "kept", 11, "kept becomes [0, 1, 2] here, it had no value before"),
-        (13, 1, "log", 12, "log becomes [0, 1, 2] here, it was another one that looks the same"),
+        (17, 1, "log", 8, "log becomes [0, 1, 2] here, it was [0, 1]"),
+        (16, 3, "log", 8, "log becomes [0, 1] here, it was [0]"),
+        (16, 1, "log", 13, "log becomes [] here, it had no value before"),
+        (18, 1, "kept", 17, "kept becomes [0, 1, 2] here, it had no value before"),
+        (19, 1, "log", 18, "log becomes [0, 1, 2] here, it was another one that looks the same"),
     ],
 )
 def test_what_others_put_into_a_waiting_coroutines_container_is_found(
-    record_text: Recorded, at: int, hit: int, expression: str, line: int, said: str
+    recorded: Recorder, at: int, hit: int, expression: str, line: int, said: str
 ) -> None:
-    program, trace = record_text(CHANGED_WHILE_IT_WAITS)
-    with Timeline.open(trace) as timeline:
-        timeline.goto_hit(Breakpoint(1, path=str(program), line=at), hit)
+    with Timeline.open(recorded("awaited")) as timeline:
+        timeline.goto_hit(Breakpoint(1, path=str(PROGRAMS / "awaited.py"), line=at), hit)
         moment = timeline.last_write(expression)
         assert (timeline.stack()[0].line, moment.text) == (line, said)
 
