@@ -137,12 +137,10 @@ def _form(target: str) -> str:
     if mode & 0o170000 == 0o040000:
         return "package"
     try:
-        archive: Any = sys.path_hooks[0](target)
+        sys.path_hooks[0](target)
     except ImportError:
         return "file"
-    # what it knows of the archive now, the program must learn by itself, so that it is recorded
-    sys.modules["zipimport"]._zip_directory_cache.pop(archive.archive, None)
-    return "package"
+    return "package"  # an archive; what is known of it now is forgotten, see `restore`
 
 
 def _real_path(path: str) -> str:
@@ -192,7 +190,7 @@ _DESCRIPTOR_AT = 16  # offset of fileio.fd, 3.11 to 3.13, 64-bit
 
 def restore(core: "Core", facts: "Facts", replaying: bool) -> None:
     sys.path_importer_cache.clear()  # what was imported so far was found by the paths of this machine
-    if "zipimport" in sys.modules:
+    if "zipimport" in sys.modules:  # what the program is to learn of archives by itself, so that it is recorded
         sys.modules["zipimport"]._zip_directory_cache.clear()
     if replaying:
         _ignore_signals(facts.get("ignored", ()))

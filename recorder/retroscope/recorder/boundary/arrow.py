@@ -11,14 +11,6 @@ if TYPE_CHECKING:
     from retroscope.recorder.annotations import Args, Core, Kwargs
 
 
-_core: "Core" = None
-
-
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _encode_table(table: "Any") -> bytes:
     arrow = sys.modules["pyarrow"]
     sink = arrow.BufferOutputStream()
@@ -40,13 +32,13 @@ def _in_one_thread(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     return True
 
 
-def _begin(module: "Any") -> None:
+def _begin(core: "Core", module: "Any") -> None:
     """What Arrow asks the machine once, it asks now, and not in a call that only one side makes."""
-    _core.loading_begins()
-    _core.visible(module.default_memory_pool, ())
-    _core.loading_ends()
-    _core.visible(module.cpu_count, ())
-    _core.visible(module.io_thread_count, ())
+    core.loading_begins()
+    core.visible(module.default_memory_pool, ())
+    core.loading_ends()
+    core.visible(module.cpu_count, ())
+    core.visible(module.io_thread_count, ())
 
 
 def _results(names: str) -> "dict[str, Any]":

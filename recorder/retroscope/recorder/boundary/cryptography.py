@@ -8,18 +8,10 @@ if TYPE_CHECKING:
 
     from retroscope.recorder.annotations import Core
 
-_core: "Core" = None
-
-
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
-def _say_if_not_exact(module: "ModuleType") -> None:
+def _say_if_not_exact(core: "Core", module: "ModuleType") -> None:
     """The core replaces the generator of the OpenSSL inside, which it finds by its name (foreign_randomness.h)."""
-    if not _core.foreign_randomness(str(module.__file__)):
-        _core.note("keys, signatures and handshakes of this build of cryptography are not exact: the random numbers of "
+    if not core.foreign_randomness(str(module.__file__)):
+        core.note("keys, signatures and handshakes of this build of cryptography are not exact: the random numbers of "
                    "the OpenSSL that it uses are not recorded")
 
 

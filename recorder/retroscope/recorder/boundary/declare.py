@@ -132,7 +132,7 @@ class Module:
     """A C module. Its functions are RESULT by default (`functions=PASS`: only those in `special`).
 
     `inside`: dotted path from an extension to a module that it makes itself; one of another release of the package may
-    lack it. `ready(module)` is called when the module is loaded and patched."""
+    lack it. `ready(core, module)` is called when the module is loaded and patched."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Module:
         passing: str = "",
         types: "Sequence[Type]" = (),
         inside: str = "",
-        ready: "Callable[[ModuleType], object] | None" = None,
+        ready: "Callable[[Core, ModuleType], object] | None" = None,
     ) -> None:
         self.name = name
         self.ready = ready
@@ -186,7 +186,7 @@ def apply(core: "Core", known: Module, module: "ModuleType") -> None:
         if found is not None:
             _apply_type(core, kind, found, prefix)
     if known.ready:
-        known.ready(module)
+        known.ready(core, module)
 
 
 def _know(core: "Core", kind: type) -> None:

@@ -31,7 +31,7 @@ def bind(core: "Core") -> None:
     _core = core
 
 
-def _ready(module: "Any") -> None:
+def _ready(core: "Core", module: "Any") -> None:
     """Its own `__new__` makes what a subclass asks for: that of the subclass has been called already."""
     global _kind
     _kind = module.mmap

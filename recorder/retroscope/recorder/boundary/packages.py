@@ -10,16 +10,8 @@ if TYPE_CHECKING:
 
     from retroscope.recorder.annotations import Core
 
-_core: "Core" = None
-
-
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
-def _follow(greenlet: "ModuleType") -> None:
-    _core.greenlets_follow(greenlet)
+def _follow(core: "Core", greenlet: "ModuleType") -> None:
+    core.greenlets_follow(greenlet)
 
 
 MODULES = [Module("greenlet._greenlet", functions=PASS, ready=_follow)]
