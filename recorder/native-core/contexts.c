@@ -158,9 +158,7 @@ int context_create(uint32_t number, size_t stack_size, context_main main, void *
     context *c = (known > 1 && contexts[1]) || allocate(1) ? allocate(number) : NULL;
     if (!c)
         return -1;
-#if PY_VERSION_HEX < 0x030C0000
     entries_meet_threads();
-#endif
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     c->stack_size = (stack_size > LEAST_STACK ? stack_size + stack_size / 4 : LEAST_STACK) + page;
     c->stack = mmap(NULL, c->stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,

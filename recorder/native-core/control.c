@@ -170,9 +170,7 @@ static void wake_for_limit(void)
 static bool begin_run(const run_message *m)
 {
     search_begin(&m->request);
-#if PY_VERSION_HEX < 0x030C0000
     entries_are_ticks(m->request.want & WANT_TOTALS);
-#endif
     if (m->request.until <= ticks_now)
         return false;
     if (search_every_line())
@@ -425,9 +423,7 @@ static PyObject *py_begin(PyObject *module, PyObject *args)
         return PyErr_Format(PyExc_RuntimeError, "this process has a controller already");
     if (running_loops_prepare() < 0 || observe_prepare() < 0 || line_numbers_start() < 0 || ticks_start() < 0)
         return NULL;
-#if PY_VERSION_HEX < 0x030C0000
     entries_prepare();
-#endif
     look_set_inspector(inspector, module);
     fflush(NULL);
     if (surroundings_leave(control_killed) < 0)

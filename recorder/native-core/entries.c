@@ -17,7 +17,8 @@
 #define NEAR_LIMIT 30 /* calls from the recursion limit it matters which instructions a function itself runs */
 
 static bool on;
-static bool ticks, threads_met; /* what is counted are ticks; no more */
+static bool ticks;           /* of a replay, not entries of a recording */
+static bool threads_met;     /* by a replay: it traces everything from then on */
 static unsigned switched;    /* how often; what was traced before says nothing then */
 static __thread bool is_deep; /* the thread uses no more C stack for calls */
 static __thread char *deep_from;
@@ -142,6 +143,20 @@ void entries_meet_threads(void)
 void entries_prepare(void)
 {
     deep_from = quarter_of_stack();
+}
+
+#else
+
+void entries_are_ticks(bool Py_UNUSED(on))
+{
+}
+
+void entries_meet_threads(void)
+{
+}
+
+void entries_prepare(void)
+{
 }
 
 #endif

@@ -10,18 +10,19 @@
 
 #include <stdbool.h>
 
-#if PY_VERSION_HEX < 0x030C0000
-
-/* From here on entries are counted, or are not. */
-void entries_are_counted(bool on);
-
 /* Replay: from here on functions of one line count their tick when they are entered, or are traced as all others. Not any
- * more once the program has had a second thread, whose stack is none that the interpreter knows. */
+ * more once the program has had a second thread, whose stack is none that the interpreter knows. Nothing is to do on 3.12
+ * and later. */
 void entries_are_ticks(bool on);
 void entries_meet_threads(void);
 
 /* Replay: while questions to the system are still allowed. */
 void entries_prepare(void);
+
+#if PY_VERSION_HEX < 0x030C0000
+
+/* From here on entries are counted, or are not. */
+void entries_are_counted(bool on);
 
 /* The calling thread has the turn, after another one. */
 void entries_go_on(void);

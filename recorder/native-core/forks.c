@@ -101,7 +101,6 @@ int forks_watch(void)
     return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-/* CPython holds the import lock around a fork: it waits until no other thread is in the middle of an import. */
 /* A lock that a hook takes, as concurrent.futures has it, and that another thread has now: borrowed, NULL if there is none.
  * The hook is C's, and would wait for it with the turn. */
 static PyObject *taken_by_another(void)
@@ -117,6 +116,7 @@ static PyObject *taken_by_another(void)
     return NULL;
 }
 
+/* CPython holds the import lock around a fork: it waits until no other thread is in the middle of an import. */
 bool forks_begin(boundary_entry *entry, const boundary_call *call)
 {
     for (;;) {
