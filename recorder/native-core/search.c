@@ -20,6 +20,7 @@ static uint64_t began_at;
 #define NOBODY 0
 #define SEVERAL UINT32_MAX
 static uint32_t writer;
+static unsigned reborn; /* since then, as bits of watch_changed */
 
 /* The frames that have just begun, until their first line events: several, for a thread may lose the turn between. */
 #define ENTERED 8
@@ -215,6 +216,7 @@ void search_begin(const search_request *request)
     began_at = ticks_now;
     memset(entered, 0, sizeof entered);
     writer = NOBODY;
+    reborn = 0;
     if (request->want & WANT_WATCH)
         watch_begin();
     search_starts = request->want & (WANT_DEPTH | WANT_MARKED) || (request->want & WANT_BREAKPOINT && any_function);
@@ -266,33 +268,36 @@ static bool match_marked(PyCodeObject *code, const frame *f)
     return true;
 }
 
-static void note_writer(void)
+static void note_writer(bool is_line_event)
 {
-    if (search_current.want & WANT_WATCH && watch_changed())
+    unsigned changed = search_current.want & WANT_WATCH ? watch_changed(is_line_event) : 0;
+    if (changed)
         writer = writer == NOBODY || writer == core_thread ? core_thread : SEVERAL;
+    reborn |= changed & (WATCH_VALUE_REBORN | WATCH_OWNER_REBORN);
 }
 
 void search_before_switch(void)
 {
-    note_writer();
+    note_writer(false);
 }
 
 bool search_passes(void)
 {
     if (search_current.want != WANT_WATCH || ticks_now >= search_current.until)
         return false;
-    note_writer();
+    note_writer(true);
     return writer == NOBODY;
 }
 
 bool search_line(PyCodeObject *code, int line)
 {
-    note_writer();
+    note_writer(true);
     const frame *f = frames_current();
     bool any = writer != NOBODY;
     if (any)
-        add_match(WANT_WATCH, writer == SEVERAL ? 0 : writer, f);
+        add_match(WANT_WATCH, (writer == SEVERAL ? 0 : writer << 2) | reborn, f);
     writer = NOBODY;
+    reborn = 0;
     if (!search_every_line())
         return false;
     bool entering = search_starts && is_first_line(f);

@@ -37,8 +37,8 @@ typedef struct {
 } search_request;
 
 /* As it goes over the wire. `kind` is the one bit of search_want that matched. `detail`: of WANT_BREAKPOINT its id;
- * of WANT_DEPTH whether this is the first line of its frame; of WANT_WATCH the thread that wrote, 0 for several; of
- * WANT_MARKED the frame's index; else 0. */
+ * of WANT_DEPTH whether this is the first line of its frame; of WANT_WATCH the thread that wrote, 0 for several, << 2,
+ * and what was reborn (watch.h); of WANT_MARKED the frame's index; else 0. */
 typedef struct {
     uint64_t tick;
     uint32_t kind, detail, depth, thread;

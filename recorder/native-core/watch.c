@@ -1,5 +1,7 @@
 #include "watch.h"
 
+#include "reborn.h"
+
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -21,20 +23,25 @@ static volatile sig_atomic_t reading;
 bool watch_set(const char *body, size_t size)
 {
     range wanted[WATCH_RANGES];
-    uint32_t n;
+    reborn_place places[REBORN_PLACES];
+    uint32_t n, m;
     uint64_t bytes = 0;
-    if (size < sizeof n)
+    if (size < sizeof n + sizeof m)
         return false;
     memcpy(&n, body, sizeof n);
-    if (n > WATCH_RANGES || size != sizeof n + n * sizeof(range))
+    memcpy(&m, body + sizeof n, sizeof m);
+    body += sizeof n + sizeof m;
+    size -= sizeof n + sizeof m;
+    if (n > WATCH_RANGES || m > REBORN_PLACES || size != n * sizeof(range) + m * sizeof(reborn_place))
         return false;
-    memcpy(wanted, body + sizeof n, n * sizeof(range));
+    memcpy(wanted, body, n * sizeof(range));
+    memcpy(places, body + n * sizeof(range), m * sizeof(reborn_place));
     for (uint32_t i = 0; i < n; i++) {
         if (wanted[i].address % sizeof *kept || wanted[i].size % sizeof *kept || wanted[i].size > WATCH_BYTES)
             return false;
         bytes += wanted[i].size;
     }
-    if (bytes > WATCH_BYTES)
+    if (bytes > WATCH_BYTES || !reborn_set(places, m))
         return false;
     memcpy(ranges, wanted, sizeof ranges);
     range_count = n;
@@ -56,18 +63,20 @@ __attribute__((no_sanitize("address"))) static bool compare_and_keep(void)
     return difference != 0;
 }
 
-bool watch_changed(void)
+unsigned watch_changed(bool is_line_event)
 {
     const volatile bool was_absent = absent;  /* read after the jump */
     if (sigsetjmp(unreadable, 0)) {
         absent = true;
-        return !was_absent;
+        return was_absent ? 0 : WATCH_BYTES_CHANGED;
     }
     reading = 1;
     bool changed = compare_and_keep();
+    unsigned reborn = reborn_since(is_line_event);
     reading = 0;
     absent = false;
-    return changed || was_absent;
+    return (changed || was_absent ? WATCH_BYTES_CHANGED : 0) | (reborn & REBORN_VALUE ? WATCH_VALUE_REBORN : 0) |
+           (reborn & REBORN_OBJECT ? WATCH_OWNER_REBORN : 0);
 }
 
 __attribute__((no_sanitize("address"))) bool watch_read(uintptr_t address, uint64_t *word)
@@ -82,7 +91,8 @@ __attribute__((no_sanitize("address"))) bool watch_read(uintptr_t address, uint6
 
 void watch_begin(void)
 {
-    watch_changed();
+    reborn_notice();
+    watch_changed(true);
 }
 
 void watch_fault(void)

@@ -2,6 +2,7 @@
  *
  * Replay puts every object at the same address in every run, so an address found at one tick means the same at an
  * earlier one. There the memory may not be mapped yet: then it counts as absent. Everything lives in static memory.
+ * The same bytes can also be the address of another object than before (reborn.h).
  */
 #ifndef RETROSCOPE_WATCH_H
 #define RETROSCOPE_WATCH_H
@@ -23,8 +24,10 @@ bool watch_set(const char *body, size_t size);
 /* Remembers what the bytes are now, as a run begins. */
 void watch_begin(void);
 
-/* Whether they have changed since the last call of this or of watch_begin; remembers what they are now. */
-bool watch_changed(void);
+enum { WATCH_VALUE_REBORN = 1, WATCH_OWNER_REBORN = 2, WATCH_BYTES_CHANGED = 4 };
+
+/* What has changed since the last call of this or of watch_begin; remembers what is there now. */
+unsigned watch_changed(bool is_line_event);
 
 /* Reads one aligned word that may not be there any more. */
 bool watch_read(uintptr_t address, uint64_t *word);

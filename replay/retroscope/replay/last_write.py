@@ -9,7 +9,7 @@ from __future__ import annotations
 import dis
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from retroscope.replay.index import Index, NotIndexed, UnusableIndex
@@ -19,7 +19,10 @@ from retroscope.replay.looking import Looker, LookFailed
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.motion import Motion
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import ANY_THREAD, MOST_WATCHED, MOST_WATCHED_BYTES, Marks, Match, Want
+from retroscope.replay.protocol import ANY_THREAD, Marks, Match, Want, Watched
+
+_DEAD = -1
+"""The identity of an object that has died."""
 
 Subject = list[Any]
 """What the inspector made of an expression: see `inspector_watches.py`."""
@@ -32,10 +35,19 @@ class State:
     value: int
     items: int
     text: str
-    ranges: tuple[tuple[int, int], ...]
+    watched: Watched
+
+    @property
+    def slot(self) -> int:
+        """The address where it is kept."""
+        return self.watched.ranges[0][0]
 
     def is_the_same_as(self, other: State | None) -> bool:
         return other is not None and (self.value, self.items) == (other.value, other.items)
+
+    def reborn(self, owner: bool) -> State | None:
+        """Of a value that has left its address to another one since; None if the `owner` of its place has."""
+        return None if owner else replace(self, value=_DEAD)
 
 
 @dataclass(frozen=True)
@@ -92,13 +104,15 @@ class LastWrite:
         while True:
             assert state is not None
             change = self._change_before(state, upto)
-            before = self._state_at(change.tick - 1)
+            before = self._before(change)
+            if before is None and not state.value:
+                raise NeverWritten(f"{self._expression} never had a value")
             if not state.is_the_same_as(before):
                 return change
             state, upto = before, change.tick - 1
 
     def _written(self, change: Match, visible_only: bool) -> Write:
-        state, before = self._state, self._state_at(change.tick - 1)
+        state, before = self._state, self._before(change)
         assert state is not None
         is_own = self._is_local and (before is None or before.value != state.value)  # else others may change its items
         if is_own and self._pauses and not self._is_made_at(change):
@@ -214,7 +228,7 @@ class LastWrite:
         assert self._state is not None
         place = self._subject[1] if self._waits else self._subject[1][:5]
         with self._standing(tick) as process, Looker(process) as looker:
-            return bool(looker.ask("slot", place) == self._state.ranges[0][0])
+            return bool(looker.ask("slot", place) == self._state.slot)
 
     def _passed(self, began: int, visible_only: bool) -> Write:
         """The caller's line gave it: a frame has nothing else in its variables before its first line."""
@@ -239,10 +253,9 @@ class LastWrite:
 
     def _change_before(self, state: State, upto: int) -> Match:
         """The last line event up to `upto` before which the watched memory changed."""
-        size = sum(length for _, length in state.ranges)
-        if len(state.ranges) > MOST_WATCHED or size > MOST_WATCHED_BYTES:
+        if state.watched.is_too_much():
             raise ReplayError(f"{self._expression} has too many items to watch them all; watch one of them")
-        search = Search(Want.WATCH, watched=state.ranges)
+        search = Search(Want.WATCH, watched=state.watched)
         change = next(self._motion.backward(search, upto + 1), None)
         if change is None:
             raise NeverWritten(f"no line of the recording changed {self._expression}")
@@ -254,7 +267,7 @@ class LastWrite:
         if is_own and not passed:
             _, _, depth, _, thread = self._subject[1]  # only the frame's own code writes its locals
             return self._shallow(depth, change.tick, thread), ""
-        lines = [each for each in self._lines_that_went_on(change.tick) if change.detail in (0, each.thread)]
+        lines = [each for each in self._lines_that_went_on(change.tick) if change.writer in (0, each.thread)]
         writers = [line for line in lines if line.may_write]
         if len(writers) == 1:
             return self._under_way(writers[0].depth, change.tick, writers[0].thread), passed
@@ -321,8 +334,15 @@ class LastWrite:
     def _state_at(self, tick: int) -> State | None:
         with self._standing(tick) as process:
             found = state_in(process, self._subject)
-        if found and self._state and self._pauses and found.ranges[:1] != self._state.ranges[:1]:
+        if found and self._state and self._pauses and found.watched.ranges[:1] != self._state.watched.ranges[:1]:
             return None  # of another generator of the same function
+        return found
+
+    def _before(self, change: Match) -> State | None:
+        """What it was before a change."""
+        found = self._state_at(change.tick - 1)
+        if found and (change.value_is_reborn or change.owner_is_reborn):
+            return found.reborn(change.owner_is_reborn)
         return found
 
     @contextmanager
@@ -348,7 +368,15 @@ def state_in(process: ReplayProcess, subject: Subject) -> State | None:
             value, items, text, ranges = looker.ask("subject_state", subject)
         except LookFailed:
             return None
-    return State(value, items, text, tuple((address, size) for address, size in ranges))
+    return State(value, items, text, Watched(tuple(map(tuple, ranges)), _places(subject, value, ranges)))
+
+
+def _places(subject: Subject, value: int, ranges: list[Any]) -> tuple[tuple[int, bool], ...]:
+    """Where objects may die: that which the place of a variable, attribute or item holds, and that which it is in."""
+    if subject[0] != "place":
+        return ()  # an expression's value is what it looks like
+    kind, _, owner = subject[1][:3]
+    return ((ranges[0][0], False),) * bool(value) + ((owner, True),) * (kind in ("attribute", "item"))
 
 
 _HARMLESS = (

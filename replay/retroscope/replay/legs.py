@@ -23,6 +23,7 @@ from retroscope.replay.protocol import (
     Stopped,
     TableEntry,
     Want,
+    Watched,
 )
 from retroscope.replay.snapshots import SnapshotStore
 
@@ -52,8 +53,8 @@ class Search:
     thread: int = ANY_THREAD
     conditions: tuple[tuple[int, str], ...] = ()
     """(row of the breakpoint table, expression): what scouts may pass by when it certainly does not hold."""
-    watched: tuple[tuple[int, int], ...] = ()
-    """(address, size) of the memory that `Want.WATCH` compares."""
+    watched: Watched | None = None
+    """What `Want.WATCH` looks at."""
     marks: Marks | None = None
     """The frames of `Want.MARKED`."""
 

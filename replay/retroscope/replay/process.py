@@ -29,6 +29,7 @@ from retroscope.replay.protocol import (
     Stopped,
     TableEntry,
     Want,
+    Watched,
     pack_bare,
     pack_breakpoints,
     pack_conditions,
@@ -205,9 +206,9 @@ class ReplayProcess:
             self._send(pack_breakpoints(table))
             self.table_version = version
 
-    def watch(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """What memory `Want.WATCH` compares from now on."""
-        self._send(pack_watch(ranges))
+    def watch(self, watched: Watched) -> None:
+        """What `Want.WATCH` looks at from now on."""
+        self._send(pack_watch(watched))
 
     def judge_conditions(self, conditions: Sequence[tuple[int, str]]) -> None:
         """Lets it pass by breakpoints whose condition certainly does not hold. It is a scout from then on, and no

@@ -87,8 +87,8 @@ class BadAnswer(Exception):
 class Match:
     """One place that a RUN found; `kind` is the one bit of `Want` that matched.
 
-    `detail`: the row of a BREAKPOINT; whether a SHALLOW line is the first of its frame; the thread
-    that wrote what a WATCH found, 0 for several; the index of a MARKED frame.
+    `detail`: the row of a BREAKPOINT; whether a SHALLOW line is the first of its frame; of a WATCH the `writer` and
+    what was reborn; the index of a MARKED frame.
     The last match of a COLLECT for MARKED says what became of them: see `Marks.further`.
     """
 
@@ -97,6 +97,37 @@ class Match:
     detail: int
     depth: int
     thread: int
+
+    @property
+    def writer(self) -> int:
+        """The thread that wrote what a WATCH found, 0 for several."""
+        return self.detail >> 2
+
+    @property
+    def value_is_reborn(self) -> bool:
+        """Whether a watched place holds another object than before at the same address."""
+        return bool(self.detail & 1)
+
+    @property
+    def owner_is_reborn(self) -> bool:
+        """Whether the object that a watched place belongs to is another one than before at the same address."""
+        return bool(self.detail & 2)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What `Want.WATCH` looks at: (address, size) of the memory it compares; (address, whether the object lies there
+    itself) of the places where an object may die and leave its address to another."""
+
+    ranges: tuple[tuple[int, int], ...]
+    places: tuple[tuple[int, bool], ...]
+
+    def with_those_of(self, other: Watched) -> Watched:
+        return Watched(self.ranges + other.ranges, self.places + other.places)
+
+    def is_too_much(self) -> bool:
+        most = len(self.ranges) > MOST_WATCHED or len(self.places) > MOST_WATCHED
+        return most or sum(size for _, size in self.ranges) > MOST_WATCHED_BYTES
 
 
 @dataclass(frozen=True)
@@ -205,10 +236,9 @@ def _kind(entry: TableEntry) -> int:
     return 0 if entry.line else 1
 
 
-def pack_watch(ranges: Sequence[tuple[int, int]]) -> bytes:
-    """(address, size) pairs."""
-    head = _HEAD.pack(Op.WATCH, 0) + struct.pack("<I", len(ranges))
-    return head + b"".join(struct.pack("<QQ", address, size) for address, size in ranges)
+def pack_watch(watched: Watched) -> bytes:
+    head = _HEAD.pack(Op.WATCH, 0) + struct.pack("<II", len(watched.ranges), len(watched.places))
+    return head + b"".join(struct.pack("<QQ", *each) for each in (*watched.ranges, *watched.places))
 
 
 def pack_conditions(conditions: Sequence[tuple[int, str]]) -> bytes:

@@ -121,7 +121,7 @@ class Stops:
             self._watches.begin()
         while True:
             if search.want & Want.WATCH:
-                search = replace(search, watched=self._watches.ranges())
+                search = replace(search, watched=self._watches.watched())
             stopped = self._motion.forward(search, TO_THE_END if failure is None else failure, raise_here)
             raise_here = True
             if stopped.reason is Reason.END:
@@ -222,8 +222,8 @@ class Stops:
             return self._raised_at(Tick(matches[-1].tick), "raised here", sought=True)
         hits, complaint = self._hits(matches, self._motion.current)
         hits = self._say(hits)
-        if any(match.kind == Want.WATCH for match in matches):
-            changes = self._watches.changes()
+        for match in [match for match in matches if match.kind == Want.WATCH]:
+            changes = self._watches.changes(match)
             hits += tuple(number for number, _ in changes)
             complaint = "; ".join([*filter(None, [complaint]), *(text for _, text in changes)])
         if hits:

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from retroscope.replay.last_write import LastWrite, NeverWritten, State, Subject, Write, state_in, subject_of
+from retroscope.replay.legs import Search
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.motion import Motion
 from retroscope.replay.process import ReplayProcess
-from retroscope.replay.protocol import MOST_WATCHED, MOST_WATCHED_BYTES
+from retroscope.replay.protocol import Match, Want, Watched
 
 
 @dataclass(frozen=True)
@@ -66,22 +67,32 @@ class Watches:
         """Takes down what the values are at the current moment."""
         self._states = {watch.id: state_in(self._motion.current, watch.subject) for watch in self._watches}
 
-    def ranges(self) -> tuple[tuple[int, int], ...]:
-        """The memory that says whether a value changes; empty when none of the places exists."""
+    def watched(self) -> Watched | None:
+        """What says whether a value changes; None when none of the places exists."""
         known = [(watch.expression, self._states[watch.id]) for watch in self._watches]
         return _check_size([(text, state) for text, state in known if state is not None])
 
-    def changes(self) -> list[tuple[int, str]]:
-        """(number, sentence) of each watch whose value is another one at the current moment."""
+    def changes(self, match: Match) -> list[tuple[int, str]]:
+        """(number, sentence) of each watch whose value is another one at the current moment, where `match` is."""
         found = []
         for watch in self._watches:
             before = self._states[watch.id]
             if before is None:
                 continue
             now = self._states[watch.id] = state_in(self._motion.current, watch.subject)
-            if not before.is_the_same_as(now):
+            if before.is_the_same_as(now) and (match.value_is_reborn or match.owner_is_reborn):
+                before = self._reborn(before, match.tick)
+            if before is None or not before.is_the_same_as(now):
                 found.append((watch.id, _sentence(watch.expression, before, now)))
         return found
+
+    def _reborn(self, state: State, tick: int) -> State | None:
+        """The state before `tick` of a watch, one of several, if its value is another one since that looks the same;
+        None if the object is that it belongs to."""
+        match = next(self._motion.backward(Search(Want.WATCH, watched=state.watched), tick + 1), None)
+        if match is None or match.tick != tick or not (match.value_is_reborn or match.owner_is_reborn):
+            return state
+        return state.reborn(match.owner_is_reborn)
 
     def unseen(self) -> str:
         """A remark about watches that cannot be followed from the current moment on; empty when all can."""
@@ -119,16 +130,19 @@ class Watches:
             return None
 
 
-def _check_size(states: Iterable[tuple[str, State]]) -> tuple[tuple[int, int], ...]:
-    ranges: list[tuple[int, int]] = []
+def _check_size(states: Iterable[tuple[str, State]]) -> Watched | None:
+    all_of_them = Watched((), ())
     for expression, state in states:
-        ranges += state.ranges
-        if len(ranges) > MOST_WATCHED or sum(size for _, size in ranges) > MOST_WATCHED_BYTES:
+        all_of_them = all_of_them.with_those_of(state.watched)
+        if all_of_them.is_too_much():
             raise ReplayError(f"{expression} has too many items to watch them all; watch one of them")
-    return tuple(ranges)
+    return all_of_them if all_of_them.ranges else None
 
 
-def _sentence(expression: str, before: State, now: State | None) -> str:
+def _sentence(expression: str, before: State | None, now: State | None) -> str:
+    if before is None:
+        text = now.text if now else "nothing"
+        return f"{expression} is {text} now, of another object than before in the same memory"
     if now is None:
         return f"{expression} is gone, its place does not exist any more; it was {before.text}"
     if not now.value:
