@@ -18,6 +18,7 @@ PyMODINIT_FUNC PyInit__core(void)
         reference_register, threads_register, contexts_register, identity_register, address_register, collector_register,
         scan_register, shared_memory_register, loading_register, foreign_register, signal_calls_register,
         family_register, redacted_register, block_register, build_register, greenlets_register,
+        allocations_register,
     };
     PyObject *module = PyModule_Create(&definition);
     if (!module)

@@ -60,5 +60,6 @@ int redacted_register(PyObject *module);
 int greenlets_register(PyObject *module);
 int foreign_register(PyObject *module);
 int signal_calls_register(PyObject *module);
+int allocations_register(PyObject *module);
 
 #endif

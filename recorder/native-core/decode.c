@@ -1,5 +1,6 @@
 #include "decode.h"
 #include "after_record.h"
+#include "allocations.h"
 #include "handle.h"
 #include "reference.h"
 #include "signals.h"
@@ -83,6 +84,7 @@ void stream_take(void)
     skip_notes();
     if (stream_at == stream_end)
         after_record_begins();
+    allocations_look_ahead();
     signals_look_ahead();
 }
 

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 /* Exchanges the addresses through which loaded libraries call the C library. ELF, 64-bit. */
+#include "allocations.h"
 #include "boundary.h"
 #include "foreign.h"
 #include "foreign_locals.h"
@@ -115,6 +116,15 @@ static bool exchange(const struct dl_phdr_info *info, void **slot, void *now)
     return !read_only || mprotect((void *)first, (size_t)page, PROT_READ) == 0;
 }
 
+/* Memory that extensions ask for may run out as well. */
+static bool patch_allocation(const struct dl_phdr_info *info, const char *name, void **slot, bool is_call)
+{
+    void *real, *ours = allocations_exchange(name, &real);
+    if (ours && *slot && (is_call || *slot == real))
+        exchange(info, slot, ours);
+    return ours != NULL;
+}
+
 static void patch_list(const struct dl_phdr_info *info, const library *l, const ElfW(Rela) *list, size_t size)
 {
     for (const ElfW(Rela) *r = list; r && size >= sizeof *r; r++, size -= sizeof *r) {
@@ -124,6 +134,8 @@ static void patch_list(const struct dl_phdr_info *info, const library *l, const 
         if (!refers || !ELF64_R_SYM(r->r_info) || symbol->st_shndx != SHN_UNDEF)
             continue;
         void **slot = (void **)(info->dlpi_addr + r->r_offset);
+        if (patch_allocation(info, l->strings + symbol->st_name, slot, kind == RELOCATES_CALL))
+            continue;
         int function = foreign_find(l->strings + symbol->st_name);
         /* A weak symbol may be absent; a name may be another library's own. Unbound calls point into the library. */
         if (function >= 0 && foreign_descriptions[function].flags & FOREIGN_NAMED)

@@ -334,6 +334,11 @@ static Py_ssize_t units_into_call(const frame *callee)
 #endif
 }
 
+uint64_t frames_instruction(const frame *f)
+{
+    return (uint64_t)frames_code(f)->co_firstlineno << 32 | (uint32_t)instruction_index(f);
+}
+
 uint64_t frames_place(const frame *f, const frame *callee)
 {
     PyCodeObject *code = frames_code(f);

@@ -91,6 +91,9 @@ void frames_set_top(PyThreadState *thread, const frame *f);
  * spreads? Those that bytecode passes are. */
 bool frames_pass(const frame *f, PyObject *const *args, Py_ssize_t nargs);
 
+/* The instruction at which a frame stands, in short: two of different code may be the same. */
+uint64_t frames_instruction(const frame *f);
+
 /* What tells where a frame stands: its code, by what it is called, and the instruction. `callee`: the frame that it waits
  * for, NULL. It is the same whether the interpreter has called that one by a call of C or not. */
 uint64_t frames_place(const frame *f, const frame *callee);

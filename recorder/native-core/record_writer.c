@@ -1,4 +1,5 @@
 #include "record_writer.h"
+#include "allocations.h"
 #include "joining.h"
 #include "ring.h"
 
@@ -12,6 +13,7 @@ static uint64_t head;          /* our own copy of header->head: we are the only 
 static int attached;
 uint64_t record_count;
 unsigned record_flags_next;
+bool record_is_open;
 
 int record_attach(int fd)
 {
@@ -114,6 +116,7 @@ static char nowhere[INLINE_BYTES]; /* where a record goes that nobody will read 
 
 void record_begin(record_writer *w, unsigned callable, unsigned kind, unsigned flags, uint32_t digest)
 {
+    record_is_open = true;
     char *place = attached ? ring_reserve(&producer, head, INLINE_BYTES) : NULL;
     if (!place) {
         if (attached)
@@ -172,6 +175,7 @@ static void publish_heap(record_writer *w, size_t n)
 int record_end(record_writer *w)
 {
     size_t n = (size_t)(w->p - w->start);
+    record_is_open = false;
     if (w->failed || n - RECORD_HEADER_BYTES > UINT32_MAX) {
         if (!w->failed)
             PyErr_SetString(PyExc_OverflowError, "a value over 4 GiB cannot be recorded");
@@ -182,6 +186,8 @@ int record_end(record_writer *w)
     memcpy(w->start + 8, &size, 4);
     record_count++;
     record_flags_next &= ~(unsigned)w->start[3];
+    if (w->start[2] != KIND_NOTE && w->start[2] != KIND_CLOCK)
+        allocations_from_here();
     if (attached && w->start != nowhere) {
         if (w->heap) {
             publish_heap(w, n);

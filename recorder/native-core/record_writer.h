@@ -4,6 +4,7 @@
 
 #include "core.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum record_kind {
@@ -84,6 +85,9 @@ static inline void write_count(record_writer *w, uint32_t n)
 
 /* Ends the stream in good order: the producer closed it. */
 void record_close(void);
+
+/* A record is being written. */
+extern bool record_is_open;
 
 /* Flags that the next record gets besides its own. */
 extern unsigned record_flags_next;

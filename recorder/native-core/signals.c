@@ -199,7 +199,7 @@ static bool read_next(void)
     next.number = (int)values[0];
     next.place = values[1];
     next.sought = (moment){(uint64_t)values[2], (uint64_t)values[3]};
-    return true;
+    return next.place != -(int64_t)SIGNAL_ALLOCATION;
 }
 
 void signals_look_ahead(void)

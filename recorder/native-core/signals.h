@@ -21,6 +21,7 @@ enum signal_place {
     SIGNAL_NEXT,       /* after the handler that ran before: both had waited */
     SIGNAL_SOUGHT,     /* at an event that was not counted: known by what the program held (moment.h) */
     SIGNAL_LOOP,       /* 3.11: in a loop of the main thread that is one instruction, and makes no events */
+    SIGNAL_ALLOCATION, /* no signal at all, its number is 0: an allocation that fails (allocations.h) */
 };
 
 /* Recording: a signal waits for its handler to be run. Replay: the next record is that of a handler. */

@@ -1,5 +1,6 @@
 /* Start-up and end of a recorded or replaying interpreter; what startup.py cannot do in Python. */
 #define _GNU_SOURCE
+#include "allocations.h"
 #include "blake2b.h"
 #include "boundary.h"
 #include "branch.h"
@@ -48,6 +49,7 @@ static void on_exit_status(int status, void *Py_UNUSED(nothing))
 static int enter(int mode)
 {
     core_mode = mode;
+    allocations_watch();
     core_hide();
     if (Py_AtExit(at_exit) < 0 || forks_watch() != 0 || on_exit(on_exit_status, NULL) != 0) {
         PyErr_SetString(PyExc_RuntimeError, "the interpreter takes no more exit functions");

@@ -121,19 +121,6 @@ def test_where_nothing_differs_there_is_nothing_to_diagnose(tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_memory_that_ran_out_by_a_limit_is_named_as_the_cause(tmp_path: Path) -> None:
-    record(
-        "import resource\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (600 << 20, resource.RLIM_INFINITY))\n"
-        "try:\n    print(len(bytearray(1 << 30)))\nexcept MemoryError:\n    print('none left')\n",
-        tmp_path,
-    )
-    assert "note       memory is limited (RLIMIT_AS 600 MiB)" in scope("info", "trace.db", cwd=tmp_path).stdout
-    verified = scope("verify", "trace.db", cwd=tmp_path)
-    assert verified.returncode == 3
-    assert "Likely cause: the program sets limits of its resources (resource.setrlimit)" in verified.stderr
-
-
 def test_an_id_that_ctypes_takes_for_an_address_is_named_as_the_cause(tmp_path: Path) -> None:
     record("import ctypes\nx = [1]\nprint(ctypes.cast(id(x), ctypes.py_object).value)\n", tmp_path)
     verified = scope("verify", "trace.db", cwd=tmp_path)
@@ -161,11 +148,3 @@ def test_at_the_prompt_it_is_said_once_with_its_cause(tmp_path: Path) -> None:
     assert done.stderr == (
         "scope: the replay does not do what the recording did; nothing after this tick can be trusted\n"
     )
-
-
-def test_a_limit_of_memory_that_is_inherited_is_told_of_too(tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text("print(1)\n")
-    command = ["sh", "-c", f"ulimit -v 4000000; exec {SCOPE} record program.py"]
-    subprocess.run(command, cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
-    assert "note       memory is limited (RLIMIT_AS 3906 MiB)" in scope("info", "trace.db", cwd=tmp_path).stdout
-    assert scope("verify", "trace.db", cwd=tmp_path).returncode == 0

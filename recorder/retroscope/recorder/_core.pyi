@@ -75,6 +75,10 @@ def replay_begin(control_fd: int, inspector: Callable[[int, Any, FrameType | Non
     become /dev/null (with SCOPE_DEBUG=1 only 0), signals are blocked, `control_fd` moves to a high number.
     """
 
+def limit_memory(most: int, recorded: int, /) -> None:
+    """A replay process that would use more than `most` MiB of its own stops and says so; behind the end of the record,
+    much more than `recorded` is too much already. 0: no limit."""
+
 def set_look_limits(seconds: float, bytes: int, /) -> None:
     """Processor time and additional memory that one look may take; at first 10 s and 1 GiB."""
 

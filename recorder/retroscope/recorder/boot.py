@@ -21,6 +21,7 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
     (core.replay_open if replaying else core.record_open)(stream)
     if replaying:
         core.replay_announce(config["control_fd"])  # the record of a process killed while it started ends before READY
+        core.limit_memory(*config["memory"])
     machine = importer.load("machine")
     if not replaying:
         machine.close(stream)
@@ -35,8 +36,6 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
         processes.know(facts["seed"], config.get("chaos"), importer.folder + "/startup.py", config["core"])
     registry.take_over(core, importer, config["core"])
     core.set_main_ident(facts["ident"])
-    if config.get("memory_limit"):
-        importer.load("boundary.limits").note(*config["memory_limit"])
     if config.get("secrets"):
         core.keep_out(config["secrets"])
     if config.get("chaos") is not None:

@@ -6,6 +6,7 @@ of what the program had completed when it dies.
 
 from __future__ import annotations
 
+import resource
 import select
 import time
 
@@ -102,6 +103,7 @@ class Drain:
             last = self._family.successor or self.process  # it may have become another Python
             last.facts["ended"] = (ended, number)
             self.process.facts["finished"] = last.facts["finished"] = time.time()
+            self.process.facts["most_memory"] = _most_memory()
             self._outlast(interrupted)
         if self.stopped is None:
             try:
@@ -192,3 +194,8 @@ class Drain:
             f"recording stopped: {reason}; the program goes on, and "
             + ("no trace was made" if self.nothing_stored else "the trace is good up to here")
         )
+
+
+def _most_memory() -> int:
+    """Bytes that one of the programs which we have waited for had in memory at most."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10

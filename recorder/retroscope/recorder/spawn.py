@@ -89,17 +89,6 @@ def _file(descriptor: int) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino)
 
 
-def _memory_limit() -> tuple[str, int] | None:
-    """The limit under which the program will run, with its name and bytes, if its memory has one."""
-    import resource
-
-    for name in ("RLIMIT_AS", "RLIMIT_DATA"):
-        size, _ = resource.getrlimit(getattr(resource, name))
-        if size != resource.RLIM_INFINITY:
-            return name, size
-    return None
-
-
 class Launch:
     """One start of a program: everything that is decided before its interpreter runs."""
 
@@ -160,7 +149,6 @@ class Launch:
             "no_user_site": bool(sys.flags.no_user_site),
             "safe_path": bool(sys.flags.safe_path),
             "core": _core.__file__,
-            "memory_limit": _memory_limit(),
         }
 
     def environment(self) -> dict[str, str]:

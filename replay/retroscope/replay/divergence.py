@@ -13,6 +13,8 @@ from retroscope.replay.build import other_build
 from retroscope.replay.moments import Diverged
 from retroscope.replay.recording import Recording
 
+_KNOWN = ("The recording ends to be exact", "The replay cannot go on")
+"""How messages begin that say themselves what the cause is: memory that ran out."""
 _FOREIGN = {"ctypes/__init__.py": "ctypes", "cffi/api.py": "cffi"}
 
 
@@ -20,9 +22,10 @@ def diverged(recording: Recording, text: str, input: int | None = None) -> Diver
     """The error for a replay process's message: says of which process, where there are several, and what the cause may
     be. `input`: the first that did not agree."""
     number = recording.process.id
+    is_explained = text.startswith(_KNOWN)
     if len(recording.processes()) > 1:
         text = f"process {number}: {text}"
-    return Diverged(f"{text.rstrip()}\n{_explanation(recording, input)}", number)
+    return Diverged(text.rstrip() if is_explained else f"{text.rstrip()}\n{_explanation(recording, input)}", number)
 
 
 def _explanation(recording: Recording, input: int | None) -> str:
@@ -64,8 +67,8 @@ def likely_causes(recording: Recording) -> Iterator[str]:
             )
     for _ in recording.results_of_calls("resource.setrlimit"):
         yield (
-            "the program sets limits of its resources (resource.setrlimit), which a replay does not: a MemoryError for "
-            "want of memory is not in the recording"
+            "the program sets limits of its resources (resource.setrlimit), which a replay does not: what fails for "
+            "want of them where Python does not ask for memory is not in the recording"
         )
         break
     yield from _changed_files(recording)

@@ -18,10 +18,13 @@ from retroscope.replay.interpreter import find_interpreter
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.process import ProcessDied, ReplayProcess
 from retroscope.replay.recording import Recording, Start
+from retroscope.replay.spare_memory import spare_memory
 
 _FIRST_DESCRIPTOR = 300
 _MOST_IN_MEMORY = 1 << 26
 """Bytes of a stream that are held in memory."""
+_LEAST_MEMORY = 257
+"""MiB that a replay process may always use; such a number and all above it are objects of their own, of one size."""
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -39,6 +42,7 @@ class Launcher:
     def __init__(self, recording: Recording) -> None:
         recording.require_python()
         self._start = recording.start
+        self._recorded_memory = recording.most_memory
         self._executable = find_interpreter(self._start, recording.path)
         self._children: list[subprocess.Popen[bytes]] = []
         self._stream = stream_file(recording.flat, recording.flat_size)
@@ -93,9 +97,15 @@ class Launcher:
             "core": _core.__file__,
             "control_fd": control,
             "inspector": [str(here.with_name(name)) for name in _INSPECTOR],
+            "memory": (_mebibytes(spare_memory() // 10 * 9), _mebibytes(self._recorded_memory)),
             "seed": self._start.seed,
             "cwd": self._start.cwd,
         }
+
+
+def _mebibytes(most: int) -> int:
+    """Of a limit in bytes; 0: none."""
+    return most and max(_LEAST_MEMORY, most >> 20)
 
 
 def _moved(descriptor: int) -> int:

@@ -114,6 +114,12 @@ class Recording:
         return note if last.kind != Kind.END else None
 
     @property
+    def most_memory(self) -> int:
+        """Bytes that the program had in memory at most while it was recorded; 0: nobody knows."""
+        most = self._trace.processes()[0].facts.get("most_memory")
+        return most if isinstance(most, int) and most > 0 else 0
+
+    @property
     def exit_status(self) -> int | None:
         """With which the recorded process exited by itself, else None."""
         return self.process.number if self.process.ended == "exited" else None
