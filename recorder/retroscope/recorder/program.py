@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from retroscope.recorder.annotations import Core, Facts
 
 _import = builtins.__import__
+_compile = builtins.compile
 
 
 def prepare(core: "Core", facts: "Facts", source: "Any") -> "Callable[[], tuple[Any, Any]]":
@@ -30,7 +31,7 @@ def prepare(core: "Core", facts: "Facts", source: "Any") -> "Callable[[], tuple[
             return code, namespace
         if main["form"] in ("module", "package"):
             return (facts["target"], True) if main["form"] == "module" else ("__main__", False)
-        return _file(facts, source, namespace), namespace
+        return _file(core, facts, source, namespace), namespace
 
     return plan
 
@@ -42,14 +43,20 @@ def _code(core: "Core", text: str) -> "CodeType":
     except UnicodeEncodeError:
         sys.stderr.write("Unable to decode the command from the command line:\n")
         raise
-    code = compile(text, "<string>", "exec", dont_inherit=True)
+    code = _compiled(core, text, "<string>")
     if sys.hexversion >= 0x030D0000:
         core.visible(_import, ("linecache",))
         core.visible(sys.modules["linecache"]._register_code, ("<string>", text + "\n", "<string>"))
     return code
 
 
-def _file(facts: "Facts", source: "Any", namespace: "dict[str, Any]") -> "CodeType":
+def _compiled(core: "Core", source: "str | bytes", path: str) -> "CodeType":
+    """As part of the program: the compiler warns, looks codecs up, and imports unicodedata for names and characters."""
+    code: CodeType = core.visible(_compile, (source, path, "exec"), {"dont_inherit": True})
+    return code
+
+
+def _file(core: "Core", facts: "Facts", source: "Any", namespace: "dict[str, Any]") -> "CodeType":
     path, error = facts["main"]["path"], facts["main"]["error"]
     if error:
         sys.stderr.write(f"{facts['executable']}: can't open file {path!r}: {error}\n")
@@ -63,12 +70,29 @@ def _file(facts: "Facts", source: "Any", namespace: "dict[str, Any]") -> "CodeTy
         code: CodeType = marshal.loads(memoryview(content)[16:])
         return code
     try:
-        return compile(content, path, "exec", dont_inherit=True)
+        return _compiled(core, content, path)
     except SyntaxError as error:
-        told = _null_byte(content, path) or _read_from_file(content, path, error.msg)
+        told = _null_byte(content, path) or _read_from_file(content, path, error)
         if told is None:
+            _show_line(content, error)
             raise
     raise told
+
+
+def _show_line(content: bytes, error: SyntaxError) -> None:
+    """CPython takes the line that it shows out of the file, which may be another one by now, or else out of what it has
+    read of it. On 3.11 the expression of an f-string has a line of its own."""
+    text = error.text
+    if not text or (sys.hexversion < 0x030C0000 and text[0] == "(" and text.find("\n") == len(text) - 1):
+        return
+    try:
+        text = content.decode(_declared_encoding(content) or "utf-8", "replace").removeprefix("\ufeff")
+    except LookupError:
+        return
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    number = error.lineno or 0
+    if 0 < number <= len(lines):
+        error.text = lines[number - 1] + "\n"
 
 
 def _null_byte(content: bytes, path: str) -> "SyntaxError | None":
@@ -82,13 +106,27 @@ def _null_byte(content: bytes, path: str) -> "SyntaxError | None":
     return SyntaxError("source code cannot contain null bytes", (path, line, 0, text, line, 0)) if null else None
 
 
-def _read_from_file(content: bytes, path: str, message: "Any") -> "SyntaxError | None":
+def _declared_encoding(content: bytes) -> str:
+    """As PEP 263 has it; empty: there is none."""
+    for line in content.splitlines()[:2]:
+        comment, mark, rest = line.partition(b"coding")
+        if mark and comment.lstrip(b" \t\f").startswith(b"#") and rest[:1] in (b":", b"="):
+            rest = rest[1:].lstrip(b" \t")
+            end = 0
+            while rest[end : end + 1].isalnum() or rest[end : end + 1] in (b"-", b"_", b"."):
+                end += 1
+            return rest[:end].decode()
+    return ""
+
+
+def _read_from_file(content: bytes, path: str, error: SyntaxError) -> "SyntaxError | None":
     """What CPython says of a text that it cannot decode, where it reads it from a file; None: it is another error."""
-    unknown = "unknown encoding: "
-    if type(message) is str and message.startswith(unknown):
-        return SyntaxError("encoding problem: " + message.removeprefix(unknown))
-    if b"coding" in b"".join(content.splitlines(True)[:2]):
-        return None
+    unknown, problem, message = "unknown encoding: ", "encoding problem: ", error.msg
+    if type(message) is str and message.startswith((unknown, problem)):
+        return SyntaxError(problem + message.removeprefix(unknown).removeprefix(problem))
+    declared = _declared_encoding(content)
+    if declared:
+        return None if error.lineno else SyntaxError(problem + declared)
     try:
         content.decode()
     except UnicodeDecodeError as error:
