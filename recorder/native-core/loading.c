@@ -6,29 +6,39 @@
  * it: the variables are there for the C library's getenv, and only while something is loaded. */
 #include "core.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 static struct {
     const char *name;
     const char *limit;
-    char *own; /* what the program's environment has, while it is replaced; NULL: nothing */
+    bool only_missing; /* only in replay, where it is wanted and the program's environment has none */
+    char *own;         /* what the program's environment has, while it is replaced; NULL: nothing */
 } limits[] = {
-    {"OPENBLAS_NUM_THREADS", "1", NULL}, {"OMP_NUM_THREADS", "1", NULL}, {"MKL_NUM_THREADS", "1", NULL},
-    {"BLIS_NUM_THREADS", "1", NULL}, {"GOTO_NUM_THREADS", "1", NULL},
-    {"ARROW_DEFAULT_MEMORY_POOL", "system", NULL}, /* its own allocators tell threads by their registers */
+    {"OPENBLAS_NUM_THREADS", "1", false, NULL}, {"OMP_NUM_THREADS", "1", false, NULL},
+    {"MKL_NUM_THREADS", "1", false, NULL}, {"BLIS_NUM_THREADS", "1", false, NULL}, {"GOTO_NUM_THREADS", "1", false, NULL},
+    {"ARROW_DEFAULT_MEMORY_POOL", "system", false, NULL}, /* its own allocators tell threads by their registers */
+    {"HOME", "/nonexistent", true, NULL}, /* libreadline looks for its settings; it would ask the system through a socket */
 };
 
 #define LIMITS (sizeof limits / sizeof *limits)
 
 static unsigned depth; /* one extension may load another */
+static bool home_wanted;
+
+static bool is_set(size_t i, const char *own)
+{
+    bool replaying = core_mode == MODE_REPLAY;
+    return limits[i].only_missing ? !own && replaying && home_wanted : !own || replaying;
+}
 
 static int limit_threads(void)
 {
     for (size_t i = 0; i < LIMITS; i++) {
         const char *own = getenv(limits[i].name);
         limits[i].own = own ? strdup(own) : NULL;
-        if ((own && !limits[i].own) || ((!own || core_mode == MODE_REPLAY) && setenv(limits[i].name, limits[i].limit, 1) < 0))
+        if ((own && !limits[i].own) || (is_set(i, own) && setenv(limits[i].name, limits[i].limit, 1) < 0))
             return -1;
     }
     return 0;
@@ -51,15 +61,19 @@ static PyObject *asked_text(void)
     PyObject *text = PyUnicode_FromString("");
     for (size_t i = 0; text && i < LIMITS; i++) {
         const char *own = getenv(limits[i].name);
-        if (own && strcmp(own, limits[i].limit) != 0)
+        if (own && !limits[i].only_missing && strcmp(own, limits[i].limit) != 0)
             PyUnicode_AppendAndDel(&text, PyUnicode_FromFormat("%s%s=%s", PyUnicode_GET_LENGTH(text) ? ", " : "",
                                                                limits[i].name, own));
     }
     return text;
 }
 
-static PyObject *loading_begins(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(arguments))
+static PyObject *loading_begins(PyObject *Py_UNUSED(module), PyObject *args)
 {
+    int home = 0;
+    if (!PyArg_ParseTuple(args, "|p", &home))
+        return NULL;
+    home_wanted = home;
     PyObject *asked = asked_text();
     if (asked && depth++ == 0 && limit_threads() < 0) {
         depth = 0;
@@ -77,9 +91,9 @@ static PyObject *loading_ends(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(a
 }
 
 static PyMethodDef functions[] = {
-    {"loading_begins", loading_begins, METH_NOARGS,
-     "loading_begins() -> str: until loading_ends(), C libraries find that they may use one thread; calls nest. The\n"
-     "settings of the program's own that allow more, which count while recording."},
+    {"loading_begins", loading_begins, METH_VARARGS,
+     "loading_begins(home=False) -> str: until loading_ends(), C libraries find that they may use one thread; calls nest.\n"
+     "The settings of the program's own that allow more, which count while recording. home: in replay they find some $HOME."},
     {"loading_ends", loading_ends, METH_NOARGS, "loading_ends(): see loading_begins()."},
     {0},
 };

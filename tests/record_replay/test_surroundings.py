@@ -212,3 +212,13 @@ def test_looking_up_a_host_needs_no_note(tmp_path: Path) -> None:
     shown = subprocess.run([SCOPE, "info", trace], capture_output=True, text=True, check=True).stdout
     assert "note" not in shown, shown
     subprocess.run([SCOPE, "verify", "-q", trace], check=True)
+
+
+def test_readline_without_a_home(tmp_path: Path) -> None:
+    """libreadline then asks the system where the user is at home, through a socket that the seal of a replay stops."""
+    text = "import readline\nreadline.add_history('one')\nprint(readline.get_history_item(1))\n"
+    (tmp_path / "program.py").write_text(text)
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    for command in (["record", "-q", "program.py"], ["verify", "--output"]):
+        done = subprocess.run([SCOPE, *command], cwd=tmp_path, env=environment, capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (0, b"one\n"), done.stderr

@@ -132,10 +132,10 @@ def loads_libraries(core: "Core", registry: Registry, owner: "Any", attribute: s
     (loading.c), and what it asks of the C library is at the boundary (foreign.h)."""
 
     def begins(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
-        asked = core.loading_begins()
+        path, module = getattr(args[0], "origin", args[0]), str(getattr(args[0], "name", ""))
+        asked = core.loading_begins(module == "readline")
         if asked and not core.replaying():
             core.note(f"{asked}: replay computes in one thread, so sums of floats may differ in their last bits")
-        path, module = getattr(args[0], "origin", args[0]), str(getattr(args[0], "name", ""))
         if isinstance(path, str) and "/" in path:
             registry.module_loads(module, path)
             core.foreign_load(path, not registry.is_recorded_below(module, path))
