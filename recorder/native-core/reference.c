@@ -106,6 +106,15 @@ static PyObject *item_of(PyObject *container, Py_ssize_t index)
     return index < 0 ? value : NULL;
 }
 
+/* item_of(container, index), for a loop that begins with index 0 and *at 0: each item of a dict is one step. */
+static PyObject *next_item(PyObject *container, Py_ssize_t index, Py_ssize_t *at)
+{
+    PyObject *value = NULL;
+    if (!PyDict_CheckExact(container))
+        return item_of(container, index);
+    return PyDict_Next(container, at, NULL, &value) ? value : NULL;
+}
+
 /* Callbacks go through long arguments in order: each search begins where the one before ended. */
 static uint32_t hint;
 
@@ -114,8 +123,9 @@ static int find_in(PyObject *container, PyObject *object, uint32_t depth, refere
     if (depth == REFERENCE_STEPS || container == Py_None)
         return 0;
     Py_ssize_t first = depth == 1 && PyList_CheckExact(container) && hint < PyList_GET_SIZE(container) ? hint : 0;
+    Py_ssize_t at = 0;
     PyObject *item;
-    for (Py_ssize_t i = first; *left > 0 && (item = item_of(container, i)); i++) {
+    for (Py_ssize_t i = first; *left > 0 && (item = next_item(container, i, &at)); i++) {
         (*left)--;
         if (item == object || find_in(item, object, depth + 1, found, left)) {
             if (item == object)
@@ -154,7 +164,7 @@ static int find_item(const boundary_call *call, PyObject *object, reference *fou
 int reference_find(const boundary_call *call, PyObject *object, reference *found)
 {
     return find_root(call, object, found) ||
-           (call->outcomes && (find_item(call, object, found) || find_hook(object, found)));
+           (call->outcomes && (find_hook(object, found) || find_item(call, object, found)));
 }
 
 PyObject *reference_get(const boundary_call *call, const reference *place)
