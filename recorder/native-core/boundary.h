@@ -12,6 +12,7 @@
 
 enum boundary_policy {
     POLICY_RESULT,  /* outside only: recorded result or exception */
+    POLICY_ALONE,   /* like RESULT, unwatched: it asks or changes how the interpreter runs frames */
     POLICY_OUTPUT,  /* like RESULT; the data argument is output when the descriptor is the program's (output.h) */
     POLICY_BUFFER,  /* like RESULT; fills argument `index` with as many bytes as the result says */
     POLICY_RERUN,   /* runs in replay too; the recorded outcome wins */

@@ -39,7 +39,8 @@ static void watch(callback_scope *scope, int on)
 void callback_watch(callback_scope *scope, boundary_entry *entry, const boundary_call *call, uint32_t digest)
 {
     /* Other threads run while a call blocks: they must not run under the hook. */
-    bool watched = !(entry->is_python && entry->policy != POLICY_SOURCE) && !(entry->blocking && turn_is_shared);
+    bool watched = !(entry->is_python && entry->policy != POLICY_SOURCE) && !(entry->blocking && turn_is_shared) &&
+                   entry->policy != POLICY_ALONE;
     *scope = (callback_scope){current, entry, *call, digest, watched, false, {{0}}, {0}};
     if (!entry->is_python)
         scope->warned = warned_before();

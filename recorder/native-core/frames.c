@@ -183,12 +183,16 @@ PyObject *frames_object(void)
 }
 
 static frames_hook first_hook, second_hook;
+static _PyFrameEvalFunction programs; /* NULL, or what sys.activate_stack_trampoline put in their place */
 
 static void set_hooks(frames_hook first, frames_hook second)
 {
+    _PyFrameEvalFunction *slot = &PyInterpreterState_Main()->eval_frame;
+    if (!first_hook && !second_hook)
+        programs = *slot;
     first_hook = first;
     second_hook = second;
-    PyInterpreterState_Main()->eval_frame = (_PyFrameEvalFunction)(first ? first : second);
+    *slot = first || second ? (_PyFrameEvalFunction)(first ? first : second) : programs;
 }
 
 void frames_set_hook(frames_hook hook)

@@ -6,6 +6,8 @@ sys.path, sys.flags, the environment, the standard streams. Both modes take the 
 order, so that the stream means the same on both sides.
 """
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
@@ -20,6 +22,7 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
     replaying = config["mode"] == "replay"
     (core.replay_open if replaying else core.record_open)(stream)
     if replaying:
+        _leave_perf_out()
         core.replay_announce(config["control_fd"])  # the record of a process killed while it started ends before READY
         core.limit_memory(*config["memory"])
     machine = importer.load("machine")
@@ -48,6 +51,12 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
     program = importer.load("program").prepare(core, facts, main)
     core.collector_begin()
     core.run(program, not facts["no_site"])
+
+
+def _leave_perf_out() -> None:
+    """With -X perf the interpreter writes a file for each process, which the seal of a replay would not let it."""
+    if hasattr(sys, "is_stack_trampoline_active") and sys.is_stack_trampoline_active():
+        sys.deactivate_stack_trampoline()
 
 
 def _begin_replay(core: "Core", importer: "Importer", config: "Config", machine: "ModuleType") -> None:

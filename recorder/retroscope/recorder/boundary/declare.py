@@ -57,6 +57,7 @@ class Policy:
 
 RESULT = Policy("RESULT")
 RERUN = Policy("RERUN")
+ALONE = Policy("ALONE")
 KEEP = Policy("KEEP")
 PASS = None
 

@@ -1,6 +1,6 @@
 """What the interpreter tells of itself and of memory."""
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Policy, Type, adapt
+from retroscope.recorder.boundary.declare import ALONE, PASS, RERUN, RESULT, Module, Policy, Type, adapt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ MODULES = [
             "settrace": _exchanges_tracer,
             "_current_frames": adapt(_encode_idents, _frames_of),
             "_current_exceptions": adapt(_encode_idents, _exceptions_of),
-            **dict.fromkeys(_TRAMPOLINES, RESULT),  # they write a file for perf
+            **dict.fromkeys(_TRAMPOLINES, ALONE),  # they write a file for perf
         },
     ),
     Module(
