@@ -57,6 +57,20 @@ import subprocess, sys
 command = "from time import *; from socket import *; print(socket(fileno=socket().detach()), get_clock_info('time'))"
 print(subprocess.run([sys.executable, "-S", "-c", command], capture_output=True, text=True))
 """
+FOR_PERF = """
+import os, sys, time
+def f(): pass
+def g(): time.time(); f()
+if hasattr(sys, "activate_stack_trampoline"):
+    sys.activate_stack_trampoline("perf")
+    g()
+    print(sys.is_stack_trampoline_active())
+    with open(f"/tmp/perf-{os.getpid()}.map") as file:
+        print({line.partition("py::")[2].partition(":")[0] for line in file if "p.py" in line} >= {"f", "g"})
+    sys.deactivate_stack_trampoline()
+    print(sys.is_stack_trampoline_active())
+    os.unlink(f"/tmp/perf-{os.getpid()}.map")
+"""
 BY_FILE = """
 import os, subprocess, sys
 python = os.path.abspath("python")
@@ -99,6 +113,7 @@ CASES = {
     "latin-1-module": Case({"p.py": "import m1\nm1.f()", "m1.py": b"# coding: latin-1\ndef f():\n    1/0, '\xe9'\n"}),
     "utf-8-sig": Case({"p.py": b"# coding: utf-8-sig\nprint('\xc3\xa9')\n1/0\n"}),
     "not-utf-8": Case({"p.py": b"x = 1\n\nprint('h\xe9')\n"}),
+    "not-utf-8-in-f-string": Case({"p.py": b"x = 1\n\nx = f'''\n  \xe9'''\n"}),
     "no-such-encoding": Case({"p.py": "# coding: nosuch\nprint(1)\n"}),
     "line-ends": Case({"p.py": b"if 1:\r\n    print('''x\r\ny''')\r\n1/0\r\n"}),
     "compiled": Case({"q.py": "print(__file__)\n1/0"}, words=("q.pyc",),
@@ -131,6 +146,7 @@ CASES = {
                                   env={"PYTHONPATH": "lib"}),
     "children-of-shells": Case({"p.py": CHILDREN}),
     "child-without-packages": Case({"p.py": WITHOUT_PACKAGES}),
+    "known-to-perf": Case({"p.py": FOR_PERF}),
     "child-isolated-by-a-file": Case({"p.py": BY_FILE}, env={"PYTHONOPTIMIZE": "1"}),
     "hang-up-ignored": Case({"p.py": SIGNALS}, before="trap '' HUP;"),
     "few-descriptors": Case({"p.py": "fs = []\ntry:\n    while 1: fs.append(open('p.py'))\n"

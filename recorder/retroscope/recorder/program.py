@@ -71,10 +71,11 @@ def _file(core: "Core", facts: "Facts", source: "Any", namespace: "dict[str, Any
         return code
     try:
         return _compiled(core, content, path)
-    except SyntaxError as error:
+    except (SyntaxError, UnicodeDecodeError) as error:  # the latter: in an f-string
         told = _null_byte(content, path) or _read_from_file(content, path, error)
         if told is None:
-            _show_line(content, error)
+            if isinstance(error, SyntaxError):
+                _show_line(content, error)
             raise
     raise told
 
@@ -119,14 +120,14 @@ def _declared_encoding(content: bytes) -> str:
     return ""
 
 
-def _read_from_file(content: bytes, path: str, error: SyntaxError) -> "SyntaxError | None":
+def _read_from_file(content: bytes, path: str, error: "SyntaxError | UnicodeDecodeError") -> "SyntaxError | None":
     """What CPython says of a text that it cannot decode, where it reads it from a file; None: it is another error."""
-    unknown, problem, message = "unknown encoding: ", "encoding problem: ", error.msg
+    unknown, problem, message = "unknown encoding: ", "encoding problem: ", getattr(error, "msg", None)
     if type(message) is str and message.startswith((unknown, problem)):
         return SyntaxError(problem + message.removeprefix(unknown).removeprefix(problem))
     declared = _declared_encoding(content)
     if declared:
-        return None if error.lineno else SyntaxError(problem + declared)
+        return SyntaxError(problem + declared) if isinstance(error, SyntaxError) and not error.lineno else None
     try:
         content.decode()
     except UnicodeDecodeError as error:
