@@ -49,6 +49,7 @@ int startup_register(PyObject *module);
 int hidden_register(PyObject *module);
 int callback_register(PyObject *module);
 int reference_register(PyObject *module);
+int path0_register(PyObject *module);
 int boundary_register(PyObject *module);
 int threads_register(PyObject *module);
 int contexts_register(PyObject *module);

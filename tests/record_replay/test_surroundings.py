@@ -71,6 +71,13 @@ if hasattr(sys, "activate_stack_trampoline"):
     print(sys.is_stack_trampoline_active())
     os.unlink(f"/tmp/perf-{os.getpid()}.map")
 """
+SUBINTERPRETERS = """
+import sys
+if sys.hexversion >= 0x030c0000:
+    name = "_xxsubinterpreters" if sys.hexversion < 0x030d0000 else "_interpreters"
+    interpreters = __import__(name)
+    interpreters.run_string(interpreters.create(), f"import sys; assert sys.path[0] == {sys.path[0]!r}, sys.path")
+"""
 BY_FILE = """
 import os, subprocess, sys
 python = os.path.abspath("python")
@@ -146,7 +153,11 @@ CASES = {
                                   env={"PYTHONPATH": "lib"}),
     "children-of-shells": Case({"p.py": CHILDREN}),
     "child-without-packages": Case({"p.py": WITHOUT_PACKAGES}),
+    "shadow": Case({"random.py": "import random, sys\ntry:\n    random.random\nexcept AttributeError as error:\n"
+                                 "    print(str(error).partition('consider')[2].endswith('precedence)'))"},
+                   words=("random.py",)),
     "known-to-perf": Case({"p.py": FOR_PERF}),
+    "sub-interpreters": Case({"p.py": SUBINTERPRETERS}),
     "child-isolated-by-a-file": Case({"p.py": BY_FILE}, env={"PYTHONOPTIMIZE": "1"}),
     "hang-up-ignored": Case({"p.py": SIGNALS}, before="trap '' HUP;"),
     "few-descriptors": Case({"p.py": "fs = []\ntry:\n    while 1: fs.append(open('p.py'))\n"

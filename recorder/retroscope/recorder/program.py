@@ -25,6 +25,7 @@ def prepare(core: "Core", facts: "Facts", source: "Any") -> "Callable[[], tuple[
         main = facts["main"]
         if main["form"] == "package" or not facts["safe_path"]:
             sys.path.insert(0, main["path0"])
+            core.set_path0(main["path0"], facts["safe_path"])
         if main["form"] == "code":
             code = _code(core, facts["target"])
             core.show_code(code)
