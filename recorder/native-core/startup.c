@@ -124,12 +124,13 @@ static PyObject *start(PyObject *Py_UNUSED(module), PyObject *configuration)
 static PyObject *own_source(PyObject *Py_UNUSED(module), PyObject *program)
 {
     if (core_mode == MODE_RECORD) {
-        PyObject *path, *content;
-        if (!PyArg_ParseTuple(program, "US", &path, &content))
+        PyObject *path, *content, *error = NULL;
+        if (!PyArg_ParseTuple(program, "US|O", &path, &content, &error))
             return NULL;
         unsigned char hash[16];
         blake2b_16(hash, PyBytes_AS_STRING(content), (size_t)PyBytes_GET_SIZE(content));
-        PyObject *value = Py_BuildValue("OOy#", path, content, hash, (Py_ssize_t)sizeof hash);
+        const char *form = error ? "OOy#OO" : "OOy#";
+        PyObject *value = Py_BuildValue(form, path, content, hash, (Py_ssize_t)sizeof hash, Py_None, error);
         record_writer w;
         record_begin(&w, 0, KIND_SOURCE, 0, 0);
         if (value)
@@ -400,7 +401,8 @@ static PyMethodDef functions[] = {
     {"replaying", replaying, METH_NOARGS, "replaying() -> bool: is this a replay process?"},
     {"start", start, METH_O, "start(configuration) -> dict: writes the START record, or in replay returns it."},
     {"own_source", own_source, METH_O,
-     "own_source((path, content)) -> tuple: a SOURCE record of the program's own file, or in replay what it holds."},
+     "own_source((path, content[, error])) -> tuple: a SOURCE record of the program's own file, which did not compile\n"
+     "where there is an error; or in replay what it holds."},
     {"blake2b", blake2b, METH_O, "blake2b(content) -> bytes: its BLAKE2b digest of 16 bytes."},
     {"note", note, METH_O, "note(text): a NOTE record."},
     {"run", run, METH_VARARGS,

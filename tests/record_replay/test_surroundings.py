@@ -78,6 +78,30 @@ if sys.hexversion >= 0x030c0000:
     interpreters = __import__(name)
     interpreters.run_string(interpreters.create(), f"import sys; assert sys.path[0] == {sys.path[0]!r}, sys.path")
 """
+OWN_CACHE = """
+import marshal, os, py_compile, sys, time
+with open("m.py", "w") as file: print("x = 1", file=file)
+os.utime("m.py", (1e9, 1e9))
+path = py_compile.compile("m.py")
+with open(path, "rb") as file: head, code = file.read(16), marshal.load(file)
+with open(path, "wb") as file:
+    file.write(head)
+    marshal.dump(code.replace(co_consts=(2, None)), file)
+time.sleep(0.1)
+import m
+print(m.x)
+"""
+BROKEN = {
+    "a.py": "x = 1\nnonlocal x\n", "b.py": "x = '\xe9'; return 5", "c.py": "x = 1\r\nif x:\r\n  return 7\r\n",
+    "d.py": 'def f():\n  x = f"""\n{a b}\n"""\n', "e.py": 'a = """\n\xe9\n""" + (1 2)\n',
+    "g.py": b"\xef\xbb\xbfreturn 5\n", "h.py": b"# coding: latin-1\nx = '\xe9'; 5 5\n",
+}  # fmt: skip
+IMPORTS_BROKEN = """
+import sys, traceback
+for name in "abcdegh":
+    try: __import__(name)
+    except SyntaxError as error: traceback.print_exc(); print(ascii(error.args), ascii(error.text), error.offset)
+"""
 BY_FILE = """
 import os, subprocess, sys
 python = os.path.abspath("python")
@@ -156,6 +180,9 @@ CASES = {
     "shadow": Case({"random.py": "import random, sys\ntry:\n    random.random\nexcept AttributeError as error:\n"
                                  "    print(str(error).partition('consider')[2].endswith('precedence)'))"},
                    words=("random.py",)),
+    "cache-of-other-code": Case({"p.py": OWN_CACHE}),
+    "broken-modules": Case({"p.py": IMPORTS_BROKEN, **BROKEN}),
+    **{f"broken-{name}": Case({name: text}, words=(name,)) for name, text in BROKEN.items()},
     "known-to-perf": Case({"p.py": FOR_PERF}),
     "sub-interpreters": Case({"p.py": SUBINTERPRETERS}),
     "child-isolated-by-a-file": Case({"p.py": BY_FILE}, env={"PYTHONOPTIMIZE": "1"}),

@@ -4,6 +4,8 @@ import builtins
 import marshal
 import sys
 
+from retroscope.recorder.error_lines import put_back
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +77,7 @@ def _file(core: "Core", facts: "Facts", source: "Any", namespace: "dict[str, Any
     except (SyntaxError, UnicodeDecodeError) as error:  # the latter: in an f-string
         told = _null_byte(content, path) or _read_from_file(content, path, error)
         if told is None:
+            put_back(error, core.own_source((path, content, error))[-1], path, content)
             if isinstance(error, SyntaxError):
                 _show_line(content, error)
             raise

@@ -7,8 +7,10 @@ recorded itself.
 
 import posix
 import sys
+import time
 
 from retroscope.recorder.boundary.declare import PASS, Module, Policy, Type, adapt
+from retroscope.recorder.error_lines import put_back
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
 _external = sys.modules["_frozen_importlib_external"]
 _warnings = sys.modules["_warnings"]
 _core: "Core" = None
+_began = _asked = 0  # when this process was started, and when it last asked for code; ns of Unix time
 
 
 def bind(core: "Core") -> None:
-    global _core
-    _core = core
+    global _core, _began
+    _core, _began = core, time.time_ns()
 
 
 def _is_plain_finder(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
@@ -51,6 +54,8 @@ def _decode_spec(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "
 
 
 def _is_plain_loader(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
+    global _asked
+    _asked = time.time_ns()
     return type(self) is _external.SourceFileLoader
 
 
@@ -67,7 +72,8 @@ def _encode_code(code: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "A
 def _is_unchecked(path: str) -> bool:
     """May the cached code be of another source? So it is where it goes by a hash, which need not be looked at.
 
-    And where the source was written after it: CPython compares whole seconds, and may take that for the same one.
+    And where the source was written after it: CPython compares whole seconds, and may take that for the same one. And
+    where the program may have written it itself: since it began, and not by asking for the code just now.
     """
     try:
         descriptor = posix.open(_external.cache_from_source(path), posix.O_RDONLY | posix.O_CLOEXEC)
@@ -77,7 +83,8 @@ def _is_unchecked(path: str) -> bool:
         head, written = posix.read(descriptor, 5), posix.fstat(descriptor).st_mtime_ns
     finally:
         posix.close(descriptor)
-    return len(head) == 5 and (bool(head[4] & 1) or written <= posix.stat(path).st_mtime_ns)
+    may_be_own = _began <= written < _asked
+    return len(head) == 5 and (bool(head[4] & 1) or may_be_own or written <= posix.stat(path).st_mtime_ns)
 
 
 def _marshal() -> "Any":
@@ -96,7 +103,7 @@ def _decode_code(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "
         filters.insert(0, quiet)
     try:
         if rest:
-            return _fail_again(self, args[0], content) or rest[1]
+            return _fail_again(self, args[0], content, rest[1]) or rest[1]
         if _has(self, path, content):
             return _cached(self, args[0])
         return compile(content, path, "exec", dont_inherit=True)
@@ -105,7 +112,7 @@ def _decode_code(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "
             filters.remove(quiet)
 
 
-def _fail_again(loader: "Any", name: str, content: bytes) -> "BaseException | None":
+def _fail_again(loader: "Any", name: str, content: bytes, recorded: BaseException) -> "BaseException | None":
     """The error of compiling this, raised where CPython raises it: tracebacks show the frames of the import system."""
 
     class Recorded(_external.SourceLoader):  # type: ignore[misc, name-defined]
@@ -121,6 +128,7 @@ def _fail_again(loader: "Any", name: str, content: bytes) -> "BaseException | No
     try:
         Recorded().get_code(name)
     except BaseException as error:
+        put_back(error, recorded, str(loader.get_filename(name)), content)
         return error
     return None  # it did not come from the source: a warning that was an error, a damaged cache
 
