@@ -1,4 +1,5 @@
 #include "callback.h"
+#include "audit.h"
 #include "entering.h"
 #include "errors.h"
 #include "hidden.h"
@@ -39,7 +40,8 @@ static void watch(callback_scope *scope, int on)
 void callback_watch(callback_scope *scope, boundary_entry *entry, const boundary_call *call, uint32_t digest)
 {
     /* Other threads run while a call blocks: they must not run under the hook. */
-    bool watched = !(entry->is_python && entry->policy != POLICY_SOURCE) && !(entry->blocking && turn_is_shared) &&
+    bool is_quiet = entry->is_python && entry->policy != POLICY_SOURCE && !audit_hooks();
+    bool watched = !is_quiet && !(entry->blocking && turn_is_shared) &&
                    entry->policy != POLICY_ALONE;
     *scope = (callback_scope){current, entry, *call, digest, watched, false, {{0}}, {0}};
     if (!entry->is_python)
@@ -264,7 +266,7 @@ static PyObject *entered(PyThreadState *thread, frame *f, int throwing)
     if (!scope || core_mode != MODE_RECORD)
         return frames_evaluate(thread, f, throwing);
     frame_entry entry = frames_entry(f);
-    if (scope->entry->is_python && !entering_from_compiler(&entry))
+    if (scope->entry->is_python && !entering_from_compiler(&entry) && !audit_is_hook(entry.function))
         return frames_evaluate(thread, f, throwing);
     PyObject *pending = throwing ? error_take() : NULL, *instance = NULL;
     bool codec = entering_codec(&entry), unseen = codec || entering_host_name(&entry);

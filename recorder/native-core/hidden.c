@@ -1,6 +1,7 @@
 /* Our own code in the program's thread: the program neither sees it nor is disturbed by it. */
 #include "hidden.h"
 
+#include "audit.h"
 #include "control.h"
 #include "errors.h"
 #include "ticks.h"
@@ -11,6 +12,8 @@
 #define HIDDEN_FRAMES 400
 
 static __thread const frame *shown; /* where the program stood when it came into hidden code */
+static __thread bool audible;       /* what runs hidden is what the program has called: its audit hooks hear of it */
+static __thread bool silenced;
 
 static PyThreadState *own_state(void)
 {
@@ -40,6 +43,9 @@ void core_hide(void)
         give_room(tstate, HIDDEN_FRAMES);
         PyThreadState_EnterTracing(tstate);
         shown = frames_top(tstate);
+        if (!audible)
+            audit_silence();
+        silenced = !audible;
     }
     ticks_hide();
 }
@@ -48,24 +54,41 @@ void core_show(void)
 {
     PyThreadState *tstate = --core_hidden == 0 ? own_state() : NULL;
     if (tstate) {
+        if (silenced)
+            audit_sound();
+        silenced = false;
         PyThreadState_LeaveTracing(tstate);
         give_room(tstate, -HIDDEN_FRAMES);
     }
     ticks_show();
 }
 
+void hidden_begin_audible(void)
+{
+    audible = true;
+    core_hide();
+}
+
+void hidden_end_audible(void)
+{
+    core_show();
+    audible = false;
+}
+
 void hidden_pause(hidden_state *state)
 {
     PyThreadState *tstate = PyThreadState_Get();
-    *state = (hidden_state){core_hidden, shown, frames_top(tstate)};
+    *state = (hidden_state){core_hidden, audible, shown, frames_top(tstate)};
     if (core_hidden)
         frames_set_top(tstate, shown);
     while (core_hidden)
         core_show();
+    audible = false;
 }
 
 void hidden_resume(const hidden_state *state)
 {
+    audible = state->audible;
     while (core_hidden < state->depth)
         core_hide();
     if (state->depth)

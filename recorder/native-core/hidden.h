@@ -8,8 +8,13 @@
 /* How deep in hidden code a thread was. */
 typedef struct {
     int depth;
+    bool audible;
     const frame *shown, *own;
 } hidden_state;
+
+/* core_hide() and core_show() around Python code that the program itself has called: its audit hooks hear of it. */
+void hidden_begin_audible(void);
+void hidden_end_audible(void);
 
 /* From hidden code back into the program, which finds its own frames on the stack and none of ours; and back. */
 void hidden_pause(hidden_state *state);

@@ -4,6 +4,7 @@
 #include "collector.h"
 #include "digest.h"
 #include "errors.h"
+#include "hidden.h"
 #include "shared_memory.h"
 #include "output.h"
 #include "threads.h"
@@ -191,9 +192,9 @@ static PyObject *run_hidden(boundary_entry *entry, const boundary_call *call, Py
 /* Replay has no frames of it to show, so the program's trace functions and monitoring tools see none here. */
 static PyObject *run_python(boundary_entry *entry, const boundary_call *call)
 {
-    core_hide();
+    hidden_begin_audible();
     PyObject *result = run(entry, call);
-    core_show();
+    hidden_end_audible();
     return result;
 }
 

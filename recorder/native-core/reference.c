@@ -1,5 +1,6 @@
 #define Py_BUILD_CORE 1 /* the interpreter's lists of hooks */
 #include "reference.h"
+#include "audit.h"
 
 #include <internal/pycore_interp.h>
 #include <structmember.h>
@@ -22,7 +23,7 @@ static int step_to(reference *found, uint32_t depth, uint32_t step)
 static PyObject *hooks(uint32_t which)
 {
     PyInterpreterState *interpreter = PyInterpreterState_Get();
-    PyObject *lists[] = {interpreter->audit_hooks, interpreter->before_forkers, interpreter->after_forkers_parent};
+    PyObject *lists[] = {audit_hooks(), interpreter->before_forkers, interpreter->after_forkers_parent};
     return which < sizeof lists / sizeof *lists ? lists[which] : NULL;
 }
 

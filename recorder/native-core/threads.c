@@ -214,9 +214,9 @@ static PyObject *start_original(boundary_entry *entry, PyObject *module, thread 
         PyObject *args[4] = {main};
         memcpy(args + 1, rest, (size_t)nrest * sizeof *args);
         const boundary_call call = {module, args, nrest + 1, NULL};
-        PyObject *hooks = audit_silence();
+        audit_silence();
         result = entry->original(entry, &call);
-        audit_restore(hooks);
+        audit_sound();
         Py_DECREF(main);
     }
     return result;
@@ -434,6 +434,7 @@ void threads_forked(void)
         if (!t->handle)
             thread_forget(t);
     }
+    audit_forked();
     import_forked();
     buffers_forked();
     waits_forked();

@@ -91,6 +91,26 @@ time.sleep(0.1)
 import m
 print(m.x)
 """
+AUDITED = """
+import sys
+seen = []
+sys.addaudithook(lambda event, args: seen.append(event))
+import colorsys, datetime, os, select, socket, sqlite3, subprocess, tempfile, threading
+sqlite3.Connection(":memory:").execute("select 1").fetchall()
+with tempfile.TemporaryFile() as file: file.write(b"x")
+thread = threading.Thread(target=print, args=(datetime.datetime.now().year > 2000,))
+thread.start()
+thread.join()
+subprocess.run([sys.executable, "-c", "pass"])
+os.scandir("/").close()
+before = len(seen)
+if os.fork() == 0:
+    socket.socket().close()
+    print("child", seen[before:], flush=True)
+    os._exit(0)
+os.wait()
+print({event: seen.count(event) for event in seen})
+"""
 BROKEN = {
     "a.py": "x = 1\nnonlocal x\n", "b.py": "x = '\xe9'; return 5", "c.py": "x = 1\r\nif x:\r\n  return 7\r\n",
     "d.py": 'def f():\n  x = f"""\n{a b}\n"""\n', "e.py": 'a = """\n\xe9\n""" + (1 2)\n',
@@ -183,6 +203,7 @@ CASES = {
     "cache-of-other-code": Case({"p.py": OWN_CACHE}),
     "broken-modules": Case({"p.py": IMPORTS_BROKEN, **BROKEN}),
     **{f"broken-{name}": Case({name: text}, words=(name,)) for name, text in BROKEN.items()},
+    "audit-hook": Case({"p.py": AUDITED, "warm.py": AUDITED}, before="{python} warm.py >/dev/null;"),
     "known-to-perf": Case({"p.py": FOR_PERF}),
     "sub-interpreters": Case({"p.py": SUBINTERPRETERS}),
     "child-isolated-by-a-file": Case({"p.py": BY_FILE}, env={"PYTHONOPTIMIZE": "1"}),
