@@ -15,6 +15,9 @@ typedef struct {
     PyObject_HEAD
     char *data;              /* NULL once it is closed */
     Py_ssize_t size;
+    Py_ssize_t pos;
+    off_t offset;
+    Py_ssize_t exports;
 } mmap_object;
 
 typedef struct mapping {
@@ -29,6 +32,7 @@ typedef struct mapping {
     dev_t device;
     ino_t file;
     int64_t offset;          /* in the file */
+    bool lent;               /* replay: others' objects have this memory too, or this one has theirs */
 } mapping;
 
 static mapping *mappings;
@@ -80,13 +84,43 @@ static void forget(mapping **at)
     PyMem_RawFree(m);
 }
 
+/* Replay: an object that has its memory in common with others gets some of its own, with the same content if that still
+ * counts: CPython is about to give it back, or to move it. The common one stays. 0, or -1 with an exception. */
+static int part(mapping *m, bool copy)
+{
+    mmap_object *map = m->object;
+    size_t size = (size_t)map->size;
+    if (!m->lent || !map->data || map->exports)
+        return 0; /* CPython refuses to close or to resize what is in use */
+    char *own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (own == MAP_FAILED) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    if (copy)
+        memcpy(own, map->data, size);
+    map->data = m->data = own;
+    m->lent = false;
+    return 0;
+}
+
+static mapping **of(PyObject *object)
+{
+    mapping **at = &mappings;
+    while (*at && (PyObject *)(*at)->object != object)
+        at = &(*at)->next;
+    return at;
+}
+
 static void mmap_dies(PyObject *object)
 {
-    for (mapping **at = &mappings; *at; at = &(*at)->next) {
-        if ((PyObject *)(*at)->object == object) {
-            forget(at);
-            break;
+    mapping **at = of(object);
+    if (*at) {
+        if (part(*at, false) < 0) {
+            PyErr_WriteUnraisable(NULL);
+            ((mmap_object *)object)->data = NULL; /* it is not unmapped then */
         }
+        forget(at);
     }
     mmap_dealloc(object);
 }
@@ -326,7 +360,45 @@ static PyObject *keep_private(PyObject *Py_UNUSED(module), PyObject *object)
     Py_RETURN_NONE;
 }
 
+/* Recording: the number of an earlier map in which the program sees all that it writes into this one; 0: none. */
+static PyObject *earlier(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    const mapping *m = *of(object), *found = NULL;
+    for (const mapping *o = m ? m->next : NULL; o && m->shared && m->of_file; o = o->next)
+        if (o->shared && o->of_file && o->device == m->device && o->file == m->file && o->offset == m->offset &&
+            o->object->data == o->data && o->size >= m->size)
+            found = o;
+    return PyLong_FromLongLong(found ? found->number : 0);
+}
+
+/* Replay: so that it sees it there too. */
+static PyObject *join(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *object;
+    long long number;
+    if (!PyArg_ParseTuple(args, "OL", &object, &number))
+        return NULL;
+    mapping *m = *of(object), *o = mappings;
+    while (o && o->number != number)
+        o = o->next;
+    if (m && o && o->object->data == o->data && o->size >= m->size && m->size) {
+        munmap(m->data, m->size);
+        m->object->data = m->data = o->data;
+        m->lent = o->lent = true;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *leave(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    mapping *m = *of(object);
+    return m && part(m, true) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static PyMethodDef functions[] = {
+    {"earlier_memory", earlier, METH_O, "earlier_memory(mmap): the number of a shared one of the same memory; 0: none."},
+    {"join_memory", join, METH_VARARGS, "join_memory(mmap, number): replay: it is the memory of that one from now on."},
+    {"leave_memory", leave, METH_O, "leave_memory(mmap): before it is closed or resized: others keep the memory."},
     {"unshare_memory", keep_private, METH_O, "unshare_memory(mmap): of zeros, as yet; forks of this process get copies."},
     {"share_memory", share, METH_VARARGS,
      "share_memory(mmap, shared, open_to_all, descriptor, offset): others may write there if it is shared, before the next\n"

@@ -98,9 +98,6 @@ sys.addaudithook(lambda event, args: seen.append(event))
 import colorsys, datetime, os, select, socket, sqlite3, subprocess, tempfile, threading
 sqlite3.Connection(":memory:").execute("select 1").fetchall()
 with tempfile.TemporaryFile() as file: file.write(b"x")
-thread = threading.Thread(target=print, args=(datetime.datetime.now().year > 2000,))
-thread.start()
-thread.join()
 subprocess.run([sys.executable, "-c", "pass"])
 os.scandir("/").close()
 before = len(seen)
@@ -109,7 +106,45 @@ if os.fork() == 0:
     print("child", seen[before:], flush=True)
     os._exit(0)
 os.wait()
+thread = threading.Thread(target=print, args=(datetime.datetime.now().year > 2000,))
+thread.start()
+thread.join()
 print({event: seen.count(event) for event in seen})
+"""
+MAPPED_TWICE = """
+import mmap
+from multiprocessing.shared_memory import SharedMemory
+a = SharedMemory(create=True, size=512)
+b = SharedMemory(a.name)
+a.buf[0], b.buf[1] = 42, 7
+print(bytes(a.buf[:2]), bytes(b.buf[:2]))
+a.close()
+c = SharedMemory(b.name)
+b.buf[2] = 8
+print(bytes(c.buf[:3]))
+b.close()
+c.buf[0] = 1
+print(bytes(c.buf[:3]))
+c.unlink()
+c.close()
+with open("file", "w+b") as file:
+    file.write(bytes(8192))
+    file.flush()
+    m, n = mmap.mmap(file.fileno(), 8192), mmap.mmap(file.fileno(), 4096)
+    m[:3] = b"abc"
+    with memoryview(m):
+        try: m.close()
+        except BufferError as error: print(error)
+    m[3] = n[0]
+    with mmap.mmap(file.fileno(), 8192) as o: o[:1] = b"Z"
+    print(m[:4], n[:4])
+    del m
+    n[4:6] = b"!!"
+    n.resize(8192)
+    print(n[:6], len(n))
+    n.close()
+    file.seek(0)
+    print(file.read(6))
 """
 BROKEN = {
     "a.py": "x = 1\nnonlocal x\n", "b.py": "x = '\xe9'; return 5", "c.py": "x = 1\r\nif x:\r\n  return 7\r\n",
@@ -204,6 +239,7 @@ CASES = {
     "broken-modules": Case({"p.py": IMPORTS_BROKEN, **BROKEN}),
     **{f"broken-{name}": Case({name: text}, words=(name,)) for name, text in BROKEN.items()},
     "audit-hook": Case({"p.py": AUDITED, "warm.py": AUDITED}, before="{python} warm.py >/dev/null;"),
+    "memory-mapped-twice": Case({"p.py": MAPPED_TWICE}),
     "known-to-perf": Case({"p.py": FOR_PERF}),
     "sub-interpreters": Case({"p.py": SUBINTERPRETERS}),
     "child-isolated-by-a-file": Case({"p.py": BY_FILE}, env={"PYTHONOPTIMIZE": "1"}),

@@ -1,13 +1,14 @@
 """Memory maps. In replay a map of a file is an anonymous one that holds what the file held when it was mapped.
 
 What other processes write into a shared map later is recorded at the next input, what the program itself writes to the
-file at once (recorder/native-core/shared_memory.h). Not seen are other processes that write to the file, or to a map
-of it where this one can only be read or is private, and what one map of a file shows of another.
+file at once (recorder/native-core/shared_memory.h). Shared maps that begin at the same place of a file are the same
+memory in replay, until one is resized. Not seen are other processes that write to the file, or to a map of it where
+this one can only be read or is private, and what other maps of a file show of each other.
 """
 
 import posix
 
-from retroscope.recorder.boundary.declare import PASS, RERUN, RESULT, Module, Type, adapt
+from retroscope.recorder.boundary.declare import PASS, RESULT, Module, Policy, Type, adapt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any"
         descriptor = -1  # not a file that can be opened again: seeking fails too
     try:
         with memoryview(result) as view:
-            return (len(view), list(_pieces(view, descriptor, _offset(args, kwargs))))
+            return (len(view), list(_pieces(view, descriptor, _offset(args, kwargs))), _core.earlier_memory(result))
     finally:
         if descriptor >= 0:
             posix.close(descriptor)
@@ -112,11 +113,13 @@ def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
         made = _of_file(value, self, args, kwargs)
     if value is not None or _is_shared(args, kwargs):
         _core.share_memory(made, _is_shared(args, kwargs), False, -1, 0)
+    if value is not None and value[2:] > (0,):
+        _core.join_memory(made, value[2])
     return made
 
 
 def _of_file(value: "Any", kind: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
-    length, pieces = value
+    length, pieces = value[:2]
     untracked = {"trackfd": False} if kwargs and not kwargs.get("trackfd", True) else {}  # 3.13
     made = _kind.__new__(kind, -1, length, **untracked)
     _core.unshare_memory(made)
@@ -129,6 +132,18 @@ def _of_file(value: "Any", kind: "Any", args: "Args", kwargs: "Kwargs") -> "Any"
     return made
 
 
+def _leave(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
+    if _core.replaying():
+        _core.leave_memory(self)
+    return True
+
+
+def _done(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
+    return None
+
+
+_moves = Policy("HOOK", when=_leave, encode=_done)
+
 MODULES = [
     Module(
         "mmap",
@@ -137,7 +152,8 @@ MODULES = [
         types=[
             Type("mmap", methods=PASS,
                  special={"__new__": adapt(_encode, _decode), "flush": RESULT, "size": RESULT,
-                          "madvise": RESULT, "close": RERUN}),
+                          "madvise": RESULT, "close": Policy("RERUN", when=_leave), "__exit__": _moves,
+                          "resize": _moves}),
         ],
     ),
 ]
