@@ -55,7 +55,7 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
 
 def _leave_perf_out() -> None:
     """With -X perf the interpreter writes a file for each process, which the seal of a replay would not let it."""
-    if hasattr(sys, "is_stack_trampoline_active") and sys.is_stack_trampoline_active():
+    if hasattr(sys, "deactivate_stack_trampoline"):
         sys.deactivate_stack_trampoline()
 
 
