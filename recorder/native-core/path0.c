@@ -6,6 +6,17 @@
 #include <internal/pycore_interp.h>
 #include <internal/pycore_runtime.h>
 
+/* Where it is, and with what CPython frees it: also where the debug hooks of -X dev are on. */
+#if PY_VERSION_HEX >= 0x030D0000
+#define SLOT(config) ((config)->sys_path_0)
+#define ALLOCATE PyMem_RawMalloc
+#define FREE PyMem_RawFree
+#else
+#define SLOT(config) (_PyRuntime.sys_path_0)
+#define ALLOCATE malloc
+#define FREE free
+#endif
+
 static PyObject *set_path0(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyConfig *config = &PyInterpreterState_Main()->config;
@@ -15,19 +26,14 @@ static PyObject *set_path0(PyObject *Py_UNUSED(module), PyObject *args)
         return NULL;
     config->safe_path = safe;
 #if PY_VERSION_HEX >= 0x030C0100
-#if PY_VERSION_HEX >= 0x030D0000
-    wchar_t **slot = &config->sys_path_0;
-#else
-    wchar_t **slot = &_PyRuntime.sys_path_0;
-#endif
     Py_ssize_t size = PyUnicode_AsWideChar(text, NULL, 0); /* with the end */
-    wchar_t *path = size < 0 ? NULL : PyMem_RawMalloc((size_t)size * sizeof *path);
+    wchar_t *path = size < 0 ? NULL : ALLOCATE((size_t)size * sizeof *path);
     if (!path || PyUnicode_AsWideChar(text, path, size) < 0) {
-        PyMem_RawFree(path);
+        FREE(path);
         return size < 0 ? NULL : PyErr_NoMemory();
     }
-    PyMem_RawFree(*slot);
-    *slot = path;
+    FREE(SLOT(config));
+    SLOT(config) = path;
 #endif
     Py_RETURN_NONE;
 }

@@ -88,7 +88,8 @@ def _show_line(content: bytes, error: SyntaxError) -> None:
     """CPython takes the line that it shows out of the file, which may be another one by now, or else out of what it has
     read of it. On 3.11 the expression of an f-string has a line of its own."""
     text = error.text
-    if not text or text[0] == "\ufeff" or (sys.hexversion < 0x030C0000 and text[0] == "(" and text.find("\n") == len(text) - 1):
+    is_expression = sys.hexversion < 0x030C0000 and text and text[0] == "(" and text.find("\n") == len(text) - 1
+    if not text or text[0] == "\ufeff" or is_expression:
         return
     try:
         text = content.decode(_declared_encoding(content) or "utf-8", "replace").removeprefix("\ufeff")
