@@ -128,10 +128,15 @@ static void account(size_t size)
 
 /* --- failing ------------------------------------------------------------------------------------------------------- */
 
+/* Once: from there on nothing is replayed. */
 static void failed_without_name(size_t size)
 {
+    static bool told;
     record_writer w;
     char text[160];
+    if (told)
+        return;
+    told = true;
     int n = snprintf(text, sizeof text, "memory ran out, in an allocation of %zu bytes of which nothing says which one it was",
                      size);
     record_begin(&w, 0, KIND_NOTE, FLAG_LOST, (uint32_t)(used() >> 20) + 1);
