@@ -149,8 +149,11 @@ bool frames_starting(const frame *f)
     (void)f;
     return false;
 #else
-    /* RESUME 0 begins a function, RESUME 1, 2 and 3 follow a yield, yield from and await. */
-    return _Py_OPARG(*instruction(f)) == 0;
+    /* RESUME 0 begins a function, RESUME 1, 2 and 3 follow a yield, yield from and await. What is thrown into a
+     * generator enters it where it waits: at its yield, or at RETURN_GENERATOR if it has not begun. */
+    int opcode = written_opcode(f);
+    bool resumes = opcode == RESUME || opcode == RESUME_QUICK;
+    return (resumes && _Py_OPARG(*instruction(f)) == 0) || opcode == RETURN_GENERATOR;
 #endif
 }
 

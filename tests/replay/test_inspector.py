@@ -103,6 +103,8 @@ def test_children_come_in_pages_and_with_expressions(wire: Wire) -> None:
 def test_evaluation_runs_anything_and_says_what_went_wrong(wire: Wire) -> None:
     assert wire.ask("evaluate", 0, "[n + order.number for n in numbers if n < 2]")[1][1] == "[7, 8]"
     assert wire.ask("evaluate", 0, "loud")[1][1] == "loud and clear"
+    only = "set(locals()) <= set(moment.__code__.co_varnames), 'order' in dir(), 'Loud' in dir(), Loud is not None"
+    assert wire.ask("evaluate", 0, only)[1][1] == "(True, True, False, True)"
     assert wire.ask("evaluate", 0, "print('out', order.number)\nfor n in range(2): print(n)")[0] == "out 7\n0\n1\n"
     assert wire.ask("evaluate", 0, "missing")[2] == "NameError: name 'missing' is not defined"
     assert wire.ask("evaluate", 0, "raise SystemExit(3)")[2] == "SystemExit: 3"

@@ -7,9 +7,11 @@ it is never taken for "there is none".
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from retroscope.recorder import _core
 from retroscope.replay.index_building import core_fingerprint
@@ -20,6 +22,10 @@ from retroscope.trace.index_reader import BlockEntry, IndexReader, UnusableIndex
 
 _MOST_BLOCKS = 24
 """Unpacked blocks that are kept."""
+_MOST_TICKS = 1 << 12
+"""Ticks of which it is kept whose files' lines are there."""
+_MOST_HITS = 1 << 20
+"""Hits in blocks that are kept: with many breakpoints each stop asks for the same ones again."""
 
 __all__ = ["Index", "NotIndexed", "UnusableIndex", "fitting_index", "open_index_of"]
 
@@ -42,6 +48,12 @@ class Index:
     def __init__(self, reader: IndexReader) -> None:
         self._reader = reader
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._lists: OrderedDict[tuple[int, Kind, Key, Key], list[int]] = OrderedDict()
+        self._kept = 0
+        self._codes: tuple[int, list[Any]] = (-1, [])
+        """Of the block that was asked for last."""
+        self._files: dict[int, set[str]] = {}
+        """The stems of the files whose lines are at a tick."""
         end = reader.facts.get("end")
         self.end = end if isinstance(end, int) else None
         self.complete = reader.complete
@@ -115,7 +127,7 @@ class Index:
                 return None
             if entry.may_hold(key):
                 low, high = max(entry.first, since), min(entry.last, before - 1)
-                found = _core.block_hits(self.block(number), low, high, kind, first, second)
+                found = self._hits_in(number, low, high, (kind, first, second))
                 if found:
                     return Hit(found[-1], number)
         return None
@@ -127,8 +139,22 @@ class Index:
             entry = self._reader.entries[number]
             if entry.may_hold(key):
                 low = max(entry.first, after + 1)
-                for tick in _core.block_hits(self.block(number), low, entry.last, kind, first, second):
+                for tick in self._hits_in(number, low, entry.last, (kind, first, second)):
                     yield Hit(tick, number)
+
+    def _hits_in(self, number: int, low: int, high: int, what: tuple[Kind, Key, Key]) -> list[int]:
+        """The ticks from `low` to `high` of a block at which this occurs."""
+        found = self._lists.get((number, *what))
+        if found is None:
+            entry = self._reader.entries[number]
+            found = _core.block_hits(self.block(number), entry.first, entry.last, *what)
+            self._lists[number, *what] = found
+            self._kept += len(found) + 1
+            while self._kept > _MOST_HITS:
+                self._kept -= len(self._lists.popitem(last=False)[1]) + 1
+        else:
+            self._lists.move_to_end((number, *what))
+        return found[bisect_left(found, low) : bisect_right(found, high)]
 
     # --- lines and functions
 
@@ -164,10 +190,15 @@ class Index:
         """Of functions, the key does not hold the file."""
         if not place.stem:
             return True
-        block = self.block(hit.block)
-        codes = _core.block_codes(block)
-        rows = _core.block_events(block, hit.tick, hit.tick, Kind.LINE)
-        return any(file_stem(codes[row[3]][0]) == place.stem for row in rows)
+        if hit.tick not in self._files:
+            block = self.block(hit.block)
+            if self._codes[0] != hit.block:
+                self._codes = hit.block, _core.block_codes(block)
+            if len(self._files) > _MOST_TICKS:
+                self._files.clear()
+            rows = _core.block_events(block, hit.tick, hit.tick, Kind.LINE)
+            self._files[hit.tick] = {file_stem(self._codes[1][row[3]][0]) for row in rows}
+        return place.stem in self._files[hit.tick]
 
 
 def open_index_of(recording: Recording) -> Index | None:

@@ -116,7 +116,9 @@ def run_in(frame: Any, text: str) -> tuple[bool, Any]:
     except SyntaxError:
         exec(compile(text, "<expression>", "exec"), space)
         return False, None
-    return True, eval(code, space)
+    if space is frame.f_globals:
+        return True, eval(code, space)
+    return True, eval(code, space, dict(frame_locals(frame)))  # what locals() and dir() give
 
 
 def shown(frame: Any, text: str) -> tuple[bool, Any, str | None]:

@@ -113,7 +113,7 @@ class Branch:
         """A stretch of the way; whether it was the last."""
         if self._motion.interrupted.is_set():
             raise Interrupted
-        want = Want.RAISE | Want.VISIBLE if len(run.raises) < MOST_RAISES else Want.NOTHING
+        want = Want.RAISE | Want.RAISE_HERE | Want.VISIBLE if len(run.raises) < MOST_RAISES else Want.NOTHING
         stopped = self._process.run(min(until, self._process.tick + _LEG), want)
         run.stopped, run.input, run.tick = stopped, stopped.input, stopped.tick
         if stopped.reason is Reason.MATCH:
