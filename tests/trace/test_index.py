@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import resource
 import struct
 import subprocess
@@ -219,10 +220,32 @@ def test_a_flipped_byte_is_found_or_has_no_effect(
     assert written in (expected, "IndexRefused", "DamagedTrace", "NotATrace", "FutureTrace", "OldTrace"), (at, written)
 
 
+def test_a_flipped_bit_near_the_names_of_the_tables_is_found_or_has_no_effect(
+    indexed: Path, indexer: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """There stand the tables' roots and counts, and keys, over which nobody keeps a checksum: a wrong root may lead
+    to a whole table of some commits ago. A new index mends all."""
+    whole, expected = indexed.read_bytes(), digest(str(indexed))
+    with indexed.open("rb") as file:
+        newest = PageFile(file.fileno(), str(indexed)).snapshots()[0]
+    start = newest.main.root * newest.page_size
+    page = whole[start : start + newest.page_size]
+    names = [start + match.start() for match in re.finditer(rb"index/(meta|blocks|keys)", page)]
+    assert len(names) == 3
+    for at in sorted({at for name in names for at in range(name - 8, name + 72)}):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[at] ^= 1 << bit
+            (tmp_path / "damaged.db").write_bytes(damaged)
+            read, written = ask(indexer, tmp_path / "damaged.db")
+            assert read in (expected, "unusable", "DamagedTrace", "NotATrace"), (at, bit)
+            assert written in (expected, "IndexRefused", "DamagedTrace", "NotATrace"), (at, bit)
+
+
 def test_an_index_of_another_version_is_not_used(trace: Path) -> None:
     write_index(str(trace))
     writer = IndexWriter(str(trace))
-    table, key, body = writer._facts(1, {})
+    table, key, body = writer._facts(1, {}, 0)
     assert table == INDEX_META
     other = body.replace(struct.pack("<q", INDEX_VERSION), struct.pack("<q", 99))
     writer._store.commit([(table, key, other)], writer._state)

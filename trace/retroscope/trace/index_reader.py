@@ -6,6 +6,7 @@ import array
 import bisect
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -22,7 +23,9 @@ from retroscope.trace.index_layout import (
     MOST_BLOCK,
     MOST_KEYS,
     MOST_TICKS,
+    ROWS,
     TICK_KEY,
+    row_sum,
 )
 from retroscope.trace.layout import PROCESS_KEY
 from retroscope.trace.pages import PageFile, Place
@@ -47,6 +50,8 @@ class BlockEntry:
     first: int
     last: int
     segment: int
+    crc: int = field(compare=False, repr=False)
+    """Of its body in the file."""
     keys: memoryview = field(compare=False, repr=False)
     """Sorted u32: what may occur in it."""
 
@@ -105,8 +110,8 @@ class IndexReader:
         key = TICK_KEY.pack(self.process, self.entries[number].first)
         try:
             body = self._tables.body(INDEX_BLOCKS, key, self._places[key])
-            if len(body) < BLOCK.size:
-                raise self._tables.damaged("a block has no head")
+            if len(body) < BLOCK.size or zlib.crc32(body) != self.entries[number].crc:
+                raise self._tables.damaged("a block is not the one that its keys are about")
             encoding, raw = BLOCK.unpack_from(body)
             if raw > MOST_BLOCK:
                 raise self._tables.damaged("a block is impossibly large")
@@ -115,10 +120,14 @@ class IndexReader:
             raise UnusableIndex(self.path, "it is damaged") from error
 
     def _entries(self) -> Iterator[BlockEntry]:
+        total = 0
         for key, body in self._tables.rows(INDEX_KEYS):
             process, _ = self._tables.key(TICK_KEY, key)
             if process == self.process:
+                total += row_sum(key, body)
                 yield from self._row(body)
+        if total != self.facts.get(ROWS):
+            raise self._tables.damaged("the keys are not those that its facts are about")
 
     def _row(self, body: bytes) -> Iterator[BlockEntry]:
         if len(body) < KEYS.size:
@@ -131,11 +140,11 @@ class IndexReader:
         for _ in range(blocks):
             if at + KEYS_ENTRY.size > len(data):
                 raise self._tables.damaged("a row of keys is cut short")
-            first, ticks, segment, count = KEYS_ENTRY.unpack_from(data, at)
+            first, ticks, segment, crc, count = KEYS_ENTRY.unpack_from(data, at)
             at += KEYS_ENTRY.size
             if at + 4 * count > len(data) or not 0 < ticks <= MOST_TICKS or not 0 < segment <= first:
                 raise self._tables.damaged("a row of keys makes no sense")
-            yield BlockEntry(first, first + ticks - 1, segment, _numbers(data[at : at + 4 * count]))
+            yield BlockEntry(first, first + ticks - 1, segment, crc, _numbers(data[at : at + 4 * count]))
             at += 4 * count
 
     def _check_order(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ from retroscope.trace.index_layout import (
     INDEX_VERSION,
     KEYS,
     KEYS_ENTRY,
+    ROWS,
     TICK_KEY,
+    row_sum,
 )
 from retroscope.trace.layout import DATABASES, KEY_STATE, META, PROCESS_KEY
 from retroscope.trace.pages import PageFile
@@ -82,6 +85,7 @@ class IndexWriter:
             os.close(self._descriptor)
             raise
         self._compressor = Compressor()
+        self._rows: dict[int, int] = {}
 
     def _lock(self) -> None:
         if is_being_written(self._descriptor):
@@ -111,6 +115,7 @@ class IndexWriter:
         prefix = b"" if process is None or self._is_damaged() else PROCESS_KEY.pack(process)
         with self._telling_damage():
             self._store.remove(INDEX_DATABASES, prefix, self._state)
+        self._rows.clear()
 
     def _is_damaged(self) -> bool:
         tables = Tables(PageFile(self._descriptor, self.path))
@@ -137,25 +142,35 @@ class IndexWriter:
 
     def add(self, process: int, blocks: Sequence[NewBlock], facts: dict[str, object]) -> None:
         """One commit: the next blocks, in order, and what is to be known of the index now; may raise StorageFull."""
-        values = [self._facts(process, facts)]
+        values, raw = [], []
         for block in blocks:
             encoding, packed = self._compressor.encode(block.data)
             body = BLOCK.pack(encoding, len(block.data)) + packed
             values.append((INDEX_BLOCKS, TICK_KEY.pack(process, block.first), body))
+            count = len(block.keys) // 4
+            raw += [KEYS_ENTRY.pack(block.first, block.ticks, block.segment, zlib.crc32(body), count), block.keys]
+        rows = self._sum_of_rows(process)
         if blocks:
-            raw = b"".join(
-                KEYS_ENTRY.pack(block.first, block.ticks, block.segment, len(block.keys) // 4) + block.keys
-                for block in blocks
-            )
-            encoding, packed = self._compressor.encode(raw)
-            row = KEYS.pack(encoding, len(raw), len(blocks)) + packed
+            keys = b"".join(raw)
+            encoding, packed = self._compressor.encode(keys)
+            row = KEYS.pack(encoding, len(keys), len(blocks)) + packed
             values.append((INDEX_KEYS, TICK_KEY.pack(process, blocks[0].first), row))
+            rows += row_sum(*values[-1][1:])
+        values.append(self._facts(process, facts, rows))
         with self._telling_damage():
             self._store.commit(values, self._state)
+        self._rows[process] = rows
 
-    def _facts(self, process: int, facts: dict[str, object]) -> tuple[bytes, bytes, bytes]:
-        body = encode_value({"version": INDEX_VERSION, **facts})
+    def _facts(self, process: int, facts: dict[str, object], rows: int) -> tuple[bytes, bytes, bytes]:
+        body = encode_value({**facts, "version": INDEX_VERSION, ROWS: rows})
         return INDEX_META, PROCESS_KEY.pack(process), body
+
+    def _sum_of_rows(self, process: int) -> int:
+        """Over the rows of keys that it has already."""
+        if process not in self._rows:
+            rows = Tables(PageFile(self._descriptor, self.path)).rows(INDEX_KEYS)
+            self._rows[process] = sum(row_sum(*row) for row in rows if row[0].startswith(PROCESS_KEY.pack(process)))
+        return self._rows[process]
 
     def close(self) -> None:
         """Leaves the trace as readers expect a finished one."""

@@ -205,7 +205,7 @@ class PageFile:
                 return found
 
     def _walk(self, snapshot: Snapshot, database: Database) -> Iterator[tuple[bytes, bytes | Place, int]]:
-        if database.flags & ~0x08:  # MDB_INTEGERKEY is LMDB's own mark on its list of free pages
+        if database.flags:
             raise NotATrace(self.name, "it is an LMDB database of something else")
         count = 0
         previous: bytes | None = None
