@@ -25,6 +25,12 @@ def test_help_shows_every_command_with_an_example(scope: Scope) -> None:
     assert scope("help").out == answer.out
 
 
+@pytest.mark.parametrize("module", ["retroscope", "retroscope.cli"])
+def test_it_runs_as_a_module_too(scope: Scope, module: str) -> None:
+    answer = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
+    assert answer.stdout == scope("--version").out
+
+
 def test_nothing_to_do_is_a_usage_error(scope: Scope) -> None:
     answer = scope()
     assert (answer.status, answer.out) == (2, "")

@@ -61,7 +61,8 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
     }
     core = {name for name in packed if name.startswith("retroscope/recorder/_core.") and name.endswith(".so")}
     assert len(core) == 1
-    assert packed == ours | core | {"retroscope/__init__.py", "retroscope/__init__.pyi", "retroscope/py.typed"}
+    generated = {f"retroscope/{name}" for name in ("__init__.py", "__init__.pyi", "__main__.py", "py.typed")}
+    assert packed == ours | core | generated
 
 
 def test_the_sdist_holds_everything_that_building_and_testing_need(sdist: Path) -> None:
