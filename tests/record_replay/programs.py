@@ -70,6 +70,11 @@ PROGRAMS = [
     script("redirected"),
     script("sockets"),
     script("sockets_scattered"),
+    script("service_asyncio"),
+    script("service_blocks"),
+    script("service_jobs", same=False),
+    script("service_logging", same=False),
+    script("service_proxy", same=False),
     script("signals_busy", same=False),  # where a signal lands differs each time
     script("signals_full_pipe"),
     script("signals_last_deed"),
