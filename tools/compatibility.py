@@ -35,18 +35,16 @@ INTRODUCTION = """\
 CPython's own test modules as programs: each runs under plain Python, then under `scope record`, then in `scope verify`.
 It is *exact* when the recorded run has the same tests with the same outcomes and exit status as the plain one, and the
 replay ends where the recording ended, with its stdout and stderr byte for byte. What plain Python itself fails or skips
-where the sweep was made is not counted. Modules that need other machines, a display, a compiler or very long, and
-those of asyncio, subprocess, signal, multiprocessing and concurrent.futures were left out of the sweeps (`LEFT_OUT` in
-the script), but for some that were run by themselves on 3.11 and 3.12. On 3.12 about 19 and on 3.13 about 25 of the
-slowest were not reached.
+where the sweep was made is not counted. Modules that need other machines, a display, a compiler or very long are left
+out (`LEFT_OUT` in the script).
 
-On 3.11 what the tests' own Python processes do is recorded and replayed too. Most modules of 3.12 and 3.13 (those of
-commit b3b1e84c63) were measured before such processes were recorded: there it is only the test's own process.
+What the tests' own Python processes do is recorded and replayed too. All rows were made since that is so: those of 3.12
+and 3.13 anew in one sweep each, and what that found at fault again after it was mended, which the commits tell.
 
-The 3.11 that was measured comes without `test_multiprocessing_fork`. Its classes, made of `_test_multiprocessing` and
-run one by one, but for that of thread pools, which plain Python did not always end: 68 of 69 exact. The other writes
-through one map of a shared memory and reads through another of the same process before its next input; replay shows
-each map its own content until then.
+The 3.11 and the 3.12 that were measured come without the modules `test_multiprocessing_fork`, `_spawn` and
+`_forkserver`. On 3.11 the classes of `_test_multiprocessing` were run one by one, but for that of thread pools, which
+plain Python did not always end: 68 of 69 exact. The other writes through one map of a shared memory and reads through
+another of the same process; since then replay has one memory for both.
 """
 
 

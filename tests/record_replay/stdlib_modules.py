@@ -187,12 +187,17 @@ def row(version: str, verdict: Verdict) -> str:
 
 # Left out of a sweep of everything: no output of their own, another system, a display, the network, or hours.
 LEFT_OUT = """
-    test_asyncio test_bigaddrspace test_bigmem test_cext test_concurrent_futures test_cppext test_crashers test_devpoll
-    test_distutils test_embed test_ensurepip test_freeze test_gdb test_idle test_kqueue test_largefile test_launcher
-    test_lib2to3 test_msilib test_multiprocessing_fork test_multiprocessing_forkserver test_multiprocessing_spawn
-    test_peg_generator test_regrtest test_signal test_smtpnet test_startfile test_subprocess test_tix test_tkinter
-    test_tools test_ttk test_ttk_textonly test_urllib2net test_urllibnet test_venv test_winconsoleio test_winreg
-    test_winsound test_wmi test_xmlrpc_net test_zipfile64
+    test_bigaddrspace test_bigmem test_cext test_cppext test_crashers test_devpoll test_distutils test_embed
+    test_ensurepip test_freeze test_gdb test_idle test_kqueue test_largefile test_launcher test_lib2to3 test_msilib
+    test_peg_generator test_regrtest test_smtpnet test_startfile test_tix test_tkinter test_tools test_ttk
+    test_ttk_textonly test_urllib2net test_urllibnet test_winconsoleio test_winreg test_winsound test_wmi
+    test_xmlrpc_net test_zipfile64
+"""
+
+# Their modules are run one by one.
+PACKAGES = """
+    test_asyncio test_concurrent_futures test_multiprocessing_fork test_multiprocessing_forkserver
+    test_multiprocessing_spawn
 """
 
 
@@ -201,7 +206,9 @@ def every_module(python: str) -> list[str]:
     command = [python, "-c", "import test; print(test.__path__[0])"]
     folder = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
     found = {path.stem for path in folder.glob("test_*") if path.is_dir() or path.suffix == ".py"}
-    return sorted(found - set(LEFT_OUT.split()))
+    packages = {name for name in PACKAGES.split() if (folder / name).is_dir()}
+    parts = {f"{name}.{path.stem}" for name in packages for path in (folder / name).glob("test_*.py")}
+    return sorted((found - packages | parts) - set(LEFT_OUT.split()))
 
 
 def tree_state() -> str:
