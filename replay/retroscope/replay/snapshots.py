@@ -25,6 +25,8 @@ DENSE_OFFSETS = tuple(1 << power for power in (24, 21, 18, 15, 12, 9))
 """How far before a target the dense ones stand. The nearest is a few hundred ticks away: cheaper to run than a fork."""
 DENSE_OF_LARGE = (1 << 10,)
 """The same in a process larger than SMALL: after each fork what it writes is copied once more, page by page."""
+_TICKS_A_SECOND = 5_000_000
+"""About so many fast ones are worth as much as a second of slow ones."""
 THIN_SECONDS = 0.15
 """How long the way from one thin snapshot to the next may take: ticks of large or slow programs take long."""
 
@@ -154,10 +156,12 @@ class SnapshotStore:
                 self._drop(index)
 
     def _worth(self, index: int, now: int) -> float:
-        """What a snapshot saves: the gap it splits, against how far the user has to go to need it."""
+        """What a snapshot saves: the gap it splits and the time that led to it, against how far the user has to go to
+        need it."""
         before = self._ticks[index - 1] if index else 0
         after = self._ticks[index + 1] if index + 1 < len(self._ticks) else max(now, self._ticks[index]) + 1
-        return (after - before) / (abs(now - self._ticks[index]) + 1)
+        slow = self._thin.get(self._ticks[index], 0.0) * _TICKS_A_SECOND
+        return (after - before + slow) / (abs(now - self._ticks[index]) + 1)
 
     def _drop(self, index: int) -> None:
         tick = self._ticks.pop(index)
