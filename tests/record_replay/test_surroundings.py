@@ -146,6 +146,18 @@ with open("file", "w+b") as file:
     file.seek(0)
     print(file.read(6))
 """
+TIMEOUTS = """
+import socket
+s = socket.socket()
+seen = [s.timeout]
+s.settimeout(5)
+seen.append(s.timeout)
+s.setblocking(False)
+seen.append(s.timeout)
+listener = socket.create_server(("127.0.0.1", 0))
+with socket.create_connection(listener.getsockname(), timeout=7) as c: seen.append(c.timeout)
+print(seen)
+"""
 BROKEN = {
     "a.py": "x = 1\nnonlocal x\n", "b.py": "x = '\xe9'; return 5", "c.py": "x = 1\r\nif x:\r\n  return 7\r\n",
     "d.py": 'def f():\n  x = f"""\n{a b}\n"""\n', "e.py": 'a = """\n\xe9\n""" + (1 2)\n',
@@ -240,6 +252,7 @@ CASES = {
     **{f"broken-{name}": Case({name: text}, words=(name,)) for name, text in BROKEN.items()},
     "audit-hook": Case({"p.py": AUDITED, "warm.py": AUDITED}, before="{python} warm.py >/dev/null;"),
     "memory-mapped-twice": Case({"p.py": MAPPED_TWICE}),
+    "timeouts-of-sockets": Case({"p.py": TIMEOUTS}),
     "known-to-perf": Case({"p.py": FOR_PERF}),
     "sub-interpreters": Case({"p.py": SUBINTERPRETERS}),
     "child-isolated-by-a-file": Case({"p.py": BY_FILE}, env={"PYTHONOPTIMIZE": "1"}),

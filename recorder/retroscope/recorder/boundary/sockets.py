@@ -1,7 +1,7 @@
 """Sockets. In replay a socket is a real object of the real type that holds the recorded descriptor."""
 
 from retroscope.recorder.boundary import files
-from retroscope.recorder.boundary.declare import RERUN, Module, Type, adapt, always, buffer
+from retroscope.recorder.boundary.declare import RERUN, RESULT, Module, Type, adapt, always, buffer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ MODULES = [
                     "sendmsg": always(_listed),
                     "close": RERUN,
                     "detach": RERUN,
+                    "timeout": RESULT,
                 },
                 passing="fileno",
                 handle=(_facts, _make),
