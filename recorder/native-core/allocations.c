@@ -104,6 +104,9 @@ static void stop(uint64_t bytes)
     if (last_words)
         control_fatal("The recording ends to be exact at input %llu: %.*s.", (unsigned long long)stream_inputs,
                       last_words_size, last_words);
+    if (next.size)
+        control_fatal("The replay cannot go on after input %llu: an allocation of %llu bytes failed in the recording, and the "
+                      "replay did not come to it.", (unsigned long long)stream_inputs, (unsigned long long)next.size);
     control_fatal("The replay cannot go on after input %llu: the program uses %llu MiB of memory there, and this machine has "
                   "no more to spare.", (unsigned long long)stream_inputs, (unsigned long long)(bytes >> 20));
 }
@@ -194,6 +197,12 @@ static bool fails(size_t size)
     return true;
 }
 
+static void lower(uint64_t recorded)
+{
+    if (recorded && (!most || recorded + MARGIN < most))
+        most = recorded + MARGIN;
+}
+
 static void expect(const char *values)
 {
     int64_t number, place, size, which;
@@ -206,12 +215,7 @@ static void expect(const char *values)
     next.size = (uint64_t)size;
     next.key = (uint32_t)((uint64_t)which >> 32);
     next.left = (uint32_t)which;
-}
-
-static void lower(uint64_t recorded)
-{
-    if (recorded && (!most || recorded + MARGIN < most))
-        most = recorded + MARGIN;
+    lower(recorded_most);
 }
 
 static void expect_the_end(const record_view *note)

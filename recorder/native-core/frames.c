@@ -343,7 +343,12 @@ static Py_ssize_t units_into_call(const frame *callee)
 
 uint64_t frames_instruction(const frame *f)
 {
-    return (uint64_t)frames_code(f)->co_firstlineno << 32 | (uint32_t)instruction_index(f);
+    Py_ssize_t index = instruction_index(f);
+#if PY_VERSION_HEX < 0x030C0000
+    if (_PyOpcode_Deopt[_Py_OPCODE(*instruction(f))] == CALL)
+        index -= 1 + INLINE_CACHE_ENTRIES_PRECALL; /* what is specialised has called there already */
+#endif
+    return (uint64_t)frames_code(f)->co_firstlineno << 32 | (uint32_t)index;
 }
 
 uint64_t frames_place(const frame *f, const frame *callee)
