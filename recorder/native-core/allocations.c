@@ -184,7 +184,7 @@ static void *failed(size_t size)
 /* Replay: is this the one? */
 static bool fails(size_t size)
 {
-    if (size <= SMALL || !is_programs())
+    if (!is_programs())
         return false;
     if (core_mode == MODE_RECORD) {
         count(key_of(size));
@@ -244,12 +244,20 @@ void allocations_look_ahead(void)
 
 /* --- in the way of every allocation ------------------------------------------------------------------------------- */
 
-static void *on_malloc(void *context, size_t size)
+/* Before the memory is asked for: false where it is to fail. */
+static bool is_given(size_t size)
 {
     if (size > SMALL && fails(size))
-        return NULL;
+        return false;
     if (core_mode == MODE_REPLAY)
         account(size);
+    return true;
+}
+
+static void *on_malloc(void *context, size_t size)
+{
+    if (!is_given(size))
+        return NULL;
     void *memory = below.malloc(context, size);
     return memory ? memory : failed(size);
 }
@@ -262,20 +270,16 @@ static size_t product(size_t n, size_t each)
 static void *on_calloc(void *context, size_t n, size_t each)
 {
     size_t size = product(n, each);
-    if (size > SMALL && fails(size))
+    if (!is_given(size))
         return NULL;
-    if (core_mode == MODE_REPLAY)
-        account(size);
     void *memory = below.calloc(context, n, each);
     return memory ? memory : failed(size);
 }
 
 static void *on_realloc(void *context, void *memory, size_t size)
 {
-    if (size > SMALL && fails(size))
+    if (!is_given(size))
         return NULL;
-    if (core_mode == MODE_REPLAY)
-        account(size);
     void *moved = below.realloc(context, memory, size);
     return moved ? moved : failed(size);
 }
@@ -310,13 +314,10 @@ static void *give(size_t size, void *memory)
 
 static bool may_be_given(size_t size)
 {
-    if (size > SMALL && fails(size)) {
+    bool is = is_given(size);
+    if (!is)
         errno = ENOMEM;
-        return false;
-    }
-    if (core_mode == MODE_REPLAY)
-        account(size);
-    return true;
+    return is;
 }
 
 static void *foreign_malloc(size_t size)
