@@ -3,6 +3,7 @@
 #include <Python.h>
 
 #include "reborn.h"
+#include "watch.h"
 
 #include <internal/pycore_object.h>
 #include <string.h>
@@ -54,7 +55,7 @@ unsigned reborn_since(bool is_line_event)
         uintptr_t object = object_at(each->place);
         bool is_reborn = each->has_died && object == each->object;
         if (is_reborn)
-            found |= each->place.is_object ? REBORN_OBJECT : REBORN_VALUE;
+            found |= each->place.is_object ? WATCH_OWNER_REBORN : WATCH_VALUE_REBORN;
         if (is_reborn || (is_line_event && object != each->object))
             look_after(each, object);
     }

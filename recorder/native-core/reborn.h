@@ -20,10 +20,8 @@ typedef struct {
 /* Replaces the places; false if there are too many. */
 bool reborn_set(const reborn_place *places, size_t n);
 
-enum { REBORN_VALUE = 1, REBORN_OBJECT = 2 };
-
-/* Which have died since the last line event and been followed by another at the same address: the value of a place, or
- * an object itself. Each is told once. Reads memory that may not be there: only where a fault is caught. */
+/* As bits of watch_changed: which have died since the last line event and been followed by another at the same address,
+ * the value of a place, or an object itself. Each is told once. Reads memory that may not be there: only where a fault is caught. */
 unsigned reborn_since(bool is_line_event);
 
 /* Begins to notice deaths in this process and its forks. */

@@ -75,8 +75,7 @@ unsigned watch_changed(bool is_line_event)
     unsigned reborn = reborn_since(is_line_event);
     reading = 0;
     absent = false;
-    return (changed || was_absent ? WATCH_BYTES_CHANGED : 0) | (reborn & REBORN_VALUE ? WATCH_VALUE_REBORN : 0) |
-           (reborn & REBORN_OBJECT ? WATCH_OWNER_REBORN : 0);
+    return (changed || was_absent ? WATCH_BYTES_CHANGED : 0) | reborn;
 }
 
 __attribute__((no_sanitize("address"))) bool watch_read(uintptr_t address, uint64_t *word)
