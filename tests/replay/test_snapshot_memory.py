@@ -74,6 +74,35 @@ def test_it_is_waited_for_when_the_budget_may_be_exceeded() -> None:
     memory.close()
 
 
+def test_by_default_other_programs_and_timelines_have_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several that take what they may, one after the other, end with equal shares, and one more is left over."""
+    machine, others = 24 << 30, 0
+    taken = [0, 0, 0]
+    monkeypatch.setattr(snapshot_memory, "_ASK_EVERY", 0.0)
+    monkeypatch.setattr(snapshot_memory, "default_budget", lambda: machine // 4)
+    monkeypatch.setattr(snapshot_memory, "spare_memory", lambda: max(1 << 20, machine - others - sum(taken)))
+    memories = [SnapshotMemory(None, frozen([0], threading.Event())[0]) for _ in taken]
+
+    def fill() -> None:
+        for _ in range(50):
+            for number, memory in enumerate(memories):
+                taken[number] = memory._before = memory.budget
+
+    fill()
+    assert taken == [6 << 30] * 3, "a quarter each: there is room"
+    others = 20 << 30
+    fill()
+    assert taken == pytest.approx([1 << 30] * 3, rel=0.01)
+    others = 0
+    fill()
+    assert taken == [6 << 30] * 3
+    monkeypatch.setattr(snapshot_memory, "spare_memory", lambda: 0)
+    assert memories[0].budget == 6 << 30, "nobody tells"
+    monkeypatch.setattr(snapshot_memory, "spare_memory", lambda: 1)
+    given = SnapshotMemory(9 << 30, frozen([0], threading.Event())[0])
+    assert given.budget == 9 << 30
+
+
 GROWING = """\
 slow = [str(number) for number in range(800)]
 total = 0

@@ -71,7 +71,7 @@ class Legs:
         self.root = launch()
         self.snapshots = SnapshotStore(self.root, budget)
         self.here: Callable[[], int] = lambda: 0
-        """The tick at which the user is: snapshots near it are worth more."""
+        """The tick at which the user is: snapshots near it, or near where a motion leads to, are worth more."""
         self._spare: ReplayProcess | None = None
         self._leg = FIRST_LEG
         self.table: Sequence[TableEntry] = ()
@@ -175,7 +175,7 @@ class Legs:
             if self.snapshots.at_or_before(goal).tick > start:
                 process.begin_way(kept=False)
             elif not search.conditions and (goal in places or self.snapshots.is_thin_place(process)):
-                self._leave_snapshot(process)
+                self._leave_snapshot(process, until if is_near else self.here())
             self._adapt_leg(goal - start, seconds)
             self.on_leg(stopped)
 
@@ -223,6 +223,6 @@ class Legs:
         elif seconds > LEG_SECONDS * 2:
             self._leg = max(self._leg // 2, _SMALLEST_LEG)
 
-    def _leave_snapshot(self, process: ReplayProcess) -> None:
-        self.snapshots.add(process.fork(), self.here())
+    def _leave_snapshot(self, process: ReplayProcess, now: int) -> None:
+        self.snapshots.add(process.fork(), now)
         process.begin_way(kept=True)

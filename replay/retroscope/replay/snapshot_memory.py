@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from retroscope.replay.process import ReplayProcess
+from retroscope.replay.spare_memory import spare_memory
 
 MEASURE_EVERY = 2.0
 """Seconds between two measurements, if they are quick; one costs up to a millisecond a process, or more."""
@@ -19,6 +20,8 @@ MEASURE_PAUSE = 4
 """Where all are within the budget, the next measurement waits so many times as long as this one took."""
 _QUICK = 1 << 29
 """Bytes that all of them see, shared ones each time, of which it is known at once what they take."""
+_ASK_EVERY = 0.5
+"""Seconds for which it is believed how much memory there is to spare."""
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
@@ -39,27 +42,49 @@ class SnapshotMemory:
     """Bytes that snapshots cannot exceed together, beside what may be taken; `close` ends its thread."""
 
     def __init__(self, budget: int | None, first: ReplayProcess) -> None:
-        self.budget = default_budget() if budget is None else budget
+        self.given = budget
         self._page = os.sysconf("SC_PAGE_SIZE") if _fault_is_a_page() else 0
         self._next = time.monotonic() + MEASURE_EVERY
         self._thread: ThreadPoolExecutor | None = None
         self._under_way: Future[dict[int, int]] | None = None
         self._began = 0.0
-        self._high = self.budget - self.budget // 8
-        self.room = self._high
-        """What they may take: less than the budget, for more comes while it is measured; and still less while some have
-        to go, so that it lasts for a while."""
         self._before = first.resident()
         self._since = 0
+        self._asked = float("-inf")
+        self._budget = 0
+        self._has_excess = False
+
+    @property
+    def budget(self) -> int:
+        """Bytes. What nobody has given is a quarter of all, but at most half of what they take and what is to spare:
+        other programs have the rest, and other timelines their share of it."""
+        if self.given is not None:
+            return self.given
+        if time.monotonic() - self._asked > _ASK_EVERY:
+            self._asked, spare = time.monotonic(), spare_memory()
+            self._budget = min(default_budget(), (self.most + spare) // 2) if spare else default_budget()
+        return self._budget
+
+    @property
+    def room(self) -> int:
+        """What they may take: less than the budget, for more comes while it is measured; and still less while some have
+        to go, so that it lasts for a while."""
+        budget = self.budget
+        return budget - budget // 8 * (2 if self._has_excess else 1)
 
     @property
     def most(self) -> int:
         """What was measured when the last measurement began, and all that was made since."""
         return self._before + self._since
 
-    def add(self, size: int, pages: int) -> None:
-        """There is one more, that sees so many bytes, of which those pages were made since the one before."""
-        self._since += min(size, pages * self._page) if self._page else size
+    def add(self, size: int, pages: int) -> int:
+        """There is one more, that sees so many bytes, of which those pages were made since the one before.
+
+        Returns how many bytes that may be.
+        """
+        made = min(size, pages * self._page) if self._page else size
+        self._since += made
+        return made
 
     def excess(self, processes: Sequence[ReplayProcess], size: int) -> dict[int, int]:
         """What each takes, by its tick, if together that is too much; empty where it is not, or not known yet.
@@ -69,7 +94,7 @@ class SnapshotMemory:
         """
         if self._under_way is None:
             is_due = self._is_urgent or time.monotonic() >= self._next
-            if not is_due or (self.most <= self._high and self.room == self._high):
+            if not is_due or (self.most <= self.room and not self._has_excess):
                 return {}
             self._begin(processes)
         assert self._under_way is not None
@@ -79,11 +104,11 @@ class SnapshotMemory:
         self._under_way = None
         self._before = sum(sizes.values())
         if self.most > self.room:
-            self.room, self._next = self._high - self.budget // 8, 0.0
+            self._has_excess, self._next = True, 0.0
             return sizes
-        took, was_too_much = time.monotonic() - self._began, self.room < self._high
+        took, was_too_much = time.monotonic() - self._began, self._has_excess
         self._next = time.monotonic() + max(MEASURE_EVERY, 0.0 if was_too_much else MEASURE_PAUSE * took)
-        self.room = self._high
+        self._has_excess = False
         return {}
 
     def gone(self, size: int) -> None:

@@ -7,7 +7,8 @@ runs one. The root, at tick 0, stays for ever: everything can be rebuilt from it
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 
 from retroscope.replay.process import ReplayProcess
 from retroscope.replay.snapshot_memory import SnapshotMemory
@@ -21,6 +22,7 @@ FEWEST_THIN = 64
 SMALL = 1 << 26
 """Bytes of a process that is forked as often as MOST_THIN says; larger ones take longer, so fewer in proportion."""
 MOST_DENSE = 24
+FEWEST_DENSE = 4
 DENSE_OFFSETS = tuple(1 << power for power in (24, 21, 18, 15, 12, 9))
 """How far before a target the dense ones stand. The nearest is a few hundred ticks away: cheaper to run than a fork."""
 DENSE_OF_LARGE = (1 << 10,)
@@ -29,11 +31,22 @@ _TICKS_A_SECOND = 5_000_000
 """About so many fast ones are worth as much as a second of slow ones."""
 THIN_SECONDS = 0.15
 """How long the way from one thin snapshot to the next may take: ticks of large or slow programs take long."""
+COPY_SECONDS = 3e-6
+"""About what it costs that a page is copied, which a snapshot makes necessary for each that is written after it."""
+_UNNOTICED = 0.02
+"""Seconds of copying that are always worth it; the time that a process has used is known to a hundredth only."""
+_FEWEST_EVEN = 4
+"""No more thin snapshots than this are not thinned out evenly, however short memory is: the nearest ones stay."""
 
 
 def most_thin(size: int) -> int:
     """How many thin snapshots of a process of so many bytes there may be."""
     return max(min(FEWEST_THIN, MOST_THIN), MOST_THIN * SMALL // max(size, SMALL))
+
+
+def most_dense(size: int) -> int:
+    """How many dense ones: each of a large process, of which the way to it has copied much, is large itself."""
+    return max(min(FEWEST_DENSE, MOST_DENSE), MOST_DENSE * SMALL // max(size, SMALL))
 
 
 class SnapshotStore:
@@ -45,8 +58,12 @@ class SnapshotStore:
         self._thin: dict[int, float] = {root.tick: 0.0}
         """The seconds from the one before to each."""
         self._memory = SnapshotMemory(budget, root)
+        self._made: dict[int, int] = {}
+        """Bytes that each may take: what is known of one that has not been measured yet."""
         self.spacing = FIRST_SPACING
         self.seconds = THIN_SECONDS
+        self.least = 0.0
+        """Seconds that the way from one thin snapshot to the next must take, since memory was too short."""
 
     def __len__(self) -> int:
         return len(self._ticks)
@@ -87,8 +104,12 @@ class SnapshotStore:
         return [target - offset for offset in offsets if way > 2 * offset]
 
     def is_thin_place(self, process: ReplayProcess) -> bool:
-        """Whether a thin snapshot belongs where `process` has come to."""
-        return process.tick % self.spacing == 0 or process.way().seconds >= self.seconds
+        """Whether a thin snapshot belongs where `process` has come to: not before the way took as long as copying what
+        was written on it, for a program that writes everywhere would do nothing else."""
+        way = process.way()
+        if way.pages * COPY_SECONDS > max(way.seconds, _UNNOTICED):
+            return False
+        return way.seconds >= self.least and (process.tick % self.spacing == 0 or way.seconds >= self.seconds)
 
     def has(self, tick: int) -> bool:
         index = bisect.bisect_left(self._ticks, tick)
@@ -106,7 +127,7 @@ class SnapshotStore:
         self._ticks.insert(index, process.tick)
         self._processes.insert(index, process)
         way = process.way()
-        self._memory.add(size, way.pages)
+        self._made[process.tick] = self._memory.add(size, way.pages)
         if self.is_thin_place(process):
             self._thin[process.tick] = way.seconds
             if len(self._thin) > most_thin(size):
@@ -124,13 +145,14 @@ class SnapshotStore:
         """A new root after the old one died, together with all that depended on it or not."""
         self.close()
         self._ticks, self._processes, self._thin = [root.tick], [root], {root.tick: 0.0}
-        self._memory = SnapshotMemory(self._memory.budget, root)
+        self._memory = SnapshotMemory(self._memory.given, root)
 
     def close(self) -> None:
         for process in self._processes:
             process.close()
         self._ticks, self._processes = [], []
         self._thin.clear()
+        self._made.clear()
         self._memory.close()
 
     def _spread(self) -> None:
@@ -145,15 +167,45 @@ class SnapshotStore:
             else:
                 self._thin[tick], way = way, 0.0
 
+    def _least_gap(self) -> int:
+        """The index of the thin snapshot without which the longest way between two is the shortest; from now on none is
+        left so soon after another."""
+        thin = sorted(self._thin)
+        ways = [self._thin[tick] for tick in thin[1:]]
+        both = [before + after for before, after in itertools.pairwise(ways)]
+        at = min(range(len(both)), key=both.__getitem__)
+        self._thin[thin[at + 2]] = both[at]
+        self.least = max(self.least, both[at] / 2)
+        self.seconds = max(self.seconds, self.least)
+        return bisect.bisect_left(self._ticks, thin[at + 1])
+
     def _shed(self, now: int, size: int) -> None:
-        while len(self._ticks) - len(self._thin) > MOST_DENSE:
-            dense = [i for i, tick in enumerate(self._ticks) if tick not in self._thin]
-            self._drop(min(dense, key=lambda i: self._worth(i, now)))
+        while len(self._ticks) - len(self._thin) > most_dense(size):
+            self._drop(self._least_worth(now, self._dense()))
         while len(self._ticks) > 2 and (sizes := self._memory.excess(self._processes, size)):
             while self._memory.most > self._memory.room and len(self._ticks) > 2:
-                index = min(range(1, len(self._ticks)), key=lambda i: self._worth(i, now))
-                self._memory.gone(sizes.get(self._ticks[index], 0))
-                self._drop(index)
+                self._give_up(now, sizes)
+
+    def _give_up(self, now: int, sizes: Mapping[int, int]) -> None:
+        """Lets one go because memory is short: of the thin ones evenly, or each motion would leave on its way what it
+        takes from the next."""
+        dense = self._dense()
+        if len(dense) > FEWEST_DENSE:
+            index = self._least_worth(now, dense)
+        elif len(self._thin) > _FEWEST_EVEN:
+            index = self._least_gap()
+        else:
+            index = self._least_worth(now, range(1, len(self._ticks)))
+        tick = self._ticks[index]
+        self._memory.gone(sizes.get(tick, self._made.get(tick, 0)))
+        self._drop(index)
+
+    def _dense(self) -> list[int]:
+        """The indices of those that are not thin."""
+        return [index for index, tick in enumerate(self._ticks) if tick not in self._thin]
+
+    def _least_worth(self, now: int, of: Sequence[int]) -> int:
+        return min(of, key=lambda index: self._worth(index, now))
 
     def _worth(self, index: int, now: int) -> float:
         """What a snapshot saves: the gap it splits and the time that led to it, against how far the user has to go to
@@ -167,3 +219,4 @@ class SnapshotStore:
         tick = self._ticks.pop(index)
         self._processes.pop(index).close()
         self._thin.pop(tick, None)
+        self._made.pop(tick, None)

@@ -8,9 +8,9 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 
 def spare_memory() -> int:
-    """Bytes that can be had without swapping anything out; 0: nobody tells."""
+    """Bytes that can be had without swapping anything out, a mebibyte where there is nothing; 0: nobody tells."""
     known = [bytes for bytes in (_of_machine(), *_of_groups()) if bytes is not None]
-    return min(known, default=0)
+    return max(1 << 20, min(known)) if known else 0
 
 
 def _of_machine() -> int | None:
