@@ -13,7 +13,7 @@
 /* Code objects by address; linear probing. An entry goes when its code dies, so an address never stands for another. */
 typedef struct {
     PyCodeObject *code;
-    bool loops, subscripts, one_line;
+    bool loops, spins, subscripts, one_line;
 } entry;
 
 static entry *entries;
@@ -80,11 +80,14 @@ static void grow(void)
 
 static entry look_at(PyCodeObject *code)
 {
-    entry facts = {code, false, false, bytecode_is_one_line(code, code->_co_firsttraceable + 1)};
+    entry facts = {code, false, false, false, bytecode_is_one_line(code, code->_co_firsttraceable + 1)};
     instruction_view i = {0};
     while (bytecode_next(code, &i)) {
         switch (i.opcode) {
         case JUMP_BACKWARD:
+            facts.spins |= i.argument == 1;
+            facts.loops = true;
+            break;
         case POP_JUMP_BACKWARD_IF_NOT_NONE:
         case POP_JUMP_BACKWARD_IF_NONE:
         case POP_JUMP_BACKWARD_IF_FALSE:
@@ -119,6 +122,11 @@ static const entry *facts_of(PyCodeObject *code)
 bool code_loops(PyCodeObject *code)
 {
     return facts_of(code)->loops;
+}
+
+bool code_spins(PyCodeObject *code)
+{
+    return facts_of(code)->spins;
 }
 
 bool code_may_run_untraced(PyCodeObject *code)

@@ -12,6 +12,9 @@
  * again. */
 bool code_loops(PyCodeObject *code);
 
+/* Has it a loop that is one instruction, as `while True: pass` is? That makes no line events. */
+bool code_spins(PyCodeObject *code);
+
 /* May it run untraced while all functions are entered through a hook (entries.h)? */
 bool code_may_run_untraced(PyCodeObject *code);
 

@@ -403,10 +403,11 @@ void count_frame(PyFrameObject *f)
 
 int count_line_event(PyFrameObject *f)
 {
-    if (signals_waiting && signals_are_in_loop())
+    PyCodeObject *code = frames_code(frames_traced(f));
+    if ((signals_waiting && signals_are_in_loop()) || (step && !tracer_theirs && code_spins(code)))
         frames_trace_opcodes(f);
     if (step)
-        return code_loops(frames_code(frames_traced(f))) ? count_event() : 0;
+        return code_loops(code) ? count_event() : 0;
     return watching && !core_hidden && !core_looking ? look_closer() : 0;
 }
 
@@ -415,11 +416,26 @@ int count_call_event(void)
     return count_event();
 }
 
+/* How often the loop went round matters to nobody: it does nothing. */
+static void preempt_spinning(void)
+{
+    if (core_mode == MODE_REPLAY && context_switch_is_at(SWITCH_SPINNING)) {
+        context_preempt(SWITCH_SPINNING);
+    } else if (core_mode == MODE_RECORD && turn_is_wanted() && clock_ns() - slice_began >= SLICE_NS) {
+        turn_preempt(SWITCH_SPINNING);
+        slice_began = clock_ns();
+    }
+}
+
 int count_opcode(void)
 {
-    if (core_hidden || !count_events_are_on || !frames_loops_in_place(frames_current()) || !signals_are_in_loop())
+    if (core_hidden || core_looking || !count_events_are_on || !frames_loops_in_place(frames_current()))
         return 0;
-    return run_signals(signals_at_loop);
+    if (signals_are_in_loop())
+        return run_signals(signals_at_loop);
+    if (step)
+        preempt_spinning();
+    return 0;
 }
 
 #endif

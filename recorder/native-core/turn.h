@@ -62,6 +62,7 @@ bool turn_wake(const void *key);
 
 /* Where a hand-over happens, in a SWITCH record: a count (count.h) or one of these. */
 #define SWITCH_BLOCKED (-1) /* at a call that waits */
+#define SWITCH_SPINNING (-2) /* 3.11: in a loop that is one instruction, and so needs no name: it is never left by itself */
 #define SWITCH_YIELDED (-2) /* minus the number of the lock event (waiting.c): taken at once, or released */
 
 /* Gives the turn to a thread that waits for it, if there is one; `place` as above. */

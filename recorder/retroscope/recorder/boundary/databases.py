@@ -101,6 +101,14 @@ def _kept(index: int, name: str, *, policy: str = "RERUN", made: "Any" = None) -
     return Policy(policy, wrap=wrap, index=-1)
 
 
+def _by_callback(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """An iterator of the program's own may be asked while other threads run: each item is a numbered callback."""
+    if len(args) == 2 and not kwargs and not isinstance(args[1], (list, tuple)) and hasattr(type(args[1]), "__iter__"):
+        rows = _core.visible(iter, (args[1],))
+        args = (args[0], iter(_core.callback(rows.__next__, None), object()))
+    return call(self, *args, **(kwargs or {}))
+
+
 def _aggregate(instance: "Any") -> "Any":
     """Stands for an aggregate: an object with the same methods, each a numbered callback."""
     global _aggregates
@@ -167,6 +175,7 @@ MODULES = [
                     "set_authorizer": _kept(0, "authorizer_callback"),
                     "set_progress_handler": _kept(0, "progress_handler"),
                     "set_trace_callback": _kept(0, "trace_callback"),
+                    "backup": _kept(1, "progress", policy="RESULT"),
                 },
                 passing="__enter__ iterdump __call__",
             ),
@@ -176,7 +185,7 @@ MODULES = [
                 special={
                     "close": KEEP,
                     "execute": _executes,
-                    "executemany": _executes,
+                    "executemany": Policy("RESULT", wrap=_by_callback, index=-1, changes=_STATE),
                     "executescript": _executes,
                     "fetchone": _fetch(_one_by_factory),
                     "fetchmany": _fetch(_all_by_factory),

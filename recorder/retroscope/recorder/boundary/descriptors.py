@@ -70,6 +70,21 @@ def _decode_filled(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") ->
     return result
 
 
+def _encode_control(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    """ioctl fills a buffer that can be written to."""
+    if len(args) < 3 or isinstance(args[2], (int, str, bytes)):
+        return (result, None)
+    view = memoryview(args[2])
+    return (result, None if view.readonly else bytes(view))
+
+
+def _decode_control(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    result, filled = value
+    if filled is not None:
+        memoryview(args[2]).cast("B")[:] = filled
+    return result
+
+
 def _note_new_program(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     """The interpreter is about to be replaced, if the system agrees: nothing of it can say so afterwards."""
     import posix
@@ -155,6 +170,6 @@ MODULES = [
             ),
         ],
     ),
-    Module("fcntl", special={"fcntl": _duplicates}),
+    Module("fcntl", special={"fcntl": _duplicates, "ioctl": adapt(_encode_control, _decode_control)}),
     Module("_locale", special={"setlocale": RERUN}, passing="strcoll strxfrm gettext dgettext dcgettext"),
 ]

@@ -133,7 +133,6 @@ MODULES = [
         functions=PASS,
         types=[Type("Profiler", methods=PASS, special={"getstats": adapt(_encode_profile, _decode_profile)})],
     ),
-    Module("faulthandler"),
     Module(
         "coverage.tracer",
         functions=PASS,
