@@ -31,7 +31,7 @@ def _argument(args: "Args", kwargs: "Kwargs", index: int, name: str) -> "Any":
 
 
 def _keeps(index: int, purpose: str = "") -> "Policy":
-    """A function that is given a file as argument `index`, or takes sys.stderr; for a signal if no `purpose` is named."""
+    """A function that is given a file as argument `index`, or takes sys.stderr; without a `purpose` for a signal."""
 
     def wrap(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
         import sys
