@@ -26,6 +26,8 @@ _MOST_TICKS = 1 << 12
 """Ticks of which it is kept whose files' lines are there."""
 _MOST_HITS = 1 << 20
 """Hits in blocks that are kept: with many breakpoints each stop asks for the same ones again."""
+_MOST_FRAMES = 1 << 18
+"""Frames at the ends of blocks that are kept."""
 
 __all__ = ["Index", "NotIndexed", "UnusableIndex", "fitting_index", "open_index_of"]
 
@@ -54,6 +56,10 @@ class Index:
         """Of the block that was asked for last."""
         self._files: dict[int, set[str]] = {}
         """The stems of the files whose lines are at a tick."""
+        self._ends: dict[int, dict[int, tuple[int, int]]] = {}
+        self._frames: dict[tuple[int, int], int] = {}
+        self._kept_frames = 0
+        """In `_ends` and `_frames`."""
         end = reader.facts.get("end")
         self.end = end if isinstance(end, int) else None
         self.complete = reader.complete
@@ -99,6 +105,48 @@ class Index:
         else:
             self._blocks.move_to_end(number)
         return found
+
+    def at_end(self, number: int) -> dict[int, tuple[int, int]]:
+        """The frames that are alive where the segment of this block ends, by address: id and tick of the last line.
+
+        Either is 0 where the observer of the segment does not know it.
+        """
+        found = self._ends.get(number)
+        if found is None:
+            rows = _core.block_end(self.block(number))
+            found = {address: (frame, last) for frame, address, last in rows}
+            self._make_room(len(found))
+            self._ends[number] = found
+        return found
+
+    def frame_id(self, number: int, named: int) -> int:
+        """The id of a frame that a block names by id, or by its address, which is negative then; NotIndexed.
+
+        The observer of a segment in which a generator never ran does not know of it: it is that of an older one.
+        """
+        names = []
+        while named < 0:
+            known = self._frames.get((number, named))
+            if known is not None:
+                named = known
+                break
+            names.append((number, named))
+            first = self.entries[number].segment
+            if first <= 1:
+                raise NotIndexed(f"which frame began before tick {first} is not known")
+            number = self.number_at(first - 1)
+            named = self.at_end(number).get(-named, (0, 0))[0] or named
+        self._make_room(len(names))
+        self._frames.update(dict.fromkeys(names, named))
+        return named
+
+    def _make_room(self, more: int) -> None:
+        """For more frames than those that are kept; beyond a limit these are forgotten."""
+        self._kept_frames += more
+        if self._kept_frames > _MOST_FRAMES:
+            self._ends.clear()
+            self._frames.clear()
+            self._kept_frames = more
 
     def _backwards(self, before: int) -> Iterator[int]:
         """Blocks with ticks below `before`, the last one first; NotIndexed at a gap, before it."""

@@ -53,21 +53,6 @@ class Call:
     value: Rendered | None
 
 
-def frame_id(index: Index, number: int, named: int) -> int:
-    """The id of a frame that a block names by id, or by its address, which is negative then.
-
-    The observer of a segment in which a generator never ran does not know of it: it is that of an older one.
-    """
-    while named < 0:
-        first = index.entries[number].segment
-        if first <= 1:
-            raise NotIndexed(f"which frame began before tick {first} is not known")
-        number = index.number_at(first - 1)
-        ended = {row[1]: row[0] for row in _core.block_end(index.block(number))}
-        named = ended.get(-named) or named
-    return named
-
-
 def stack(index: Index, tick: int, thread: int | None = None) -> list[FrameState]:
     """The frames of the running thread, or of another, innermost first; empty when it has none."""
     threads = _core.block_state(index.block(index.number_at(tick)), tick)
@@ -90,7 +75,7 @@ def _frame_state(index: Index, tick: int, row: _Row) -> FrameState:
     number = index.number_at(tick)
     named, address, code, line, last, variables = row
     path, function, _, names, flags = _core.block_codes(index.block(number))[code]
-    identity = frame_id(index, number, named or -address)
+    identity = index.frame_id(number, named or -address)
     if not last:
         last = _last_before(index, number, address)
     if (not line or variables is None) and 0 < last < index.entries[number].first:
@@ -108,9 +93,8 @@ def _last_before(index: Index, number: int, address: int) -> int:
     """The last line of a frame that has had none since the observer of this block began."""
     while (first := index.entries[number].segment) > 1:
         number = index.number_at(first - 1)
-        for _, at, last in _core.block_end(index.block(number)):
-            if at == address and last:
-                return int(last)
+        if last := index.at_end(number).get(address, (0, 0))[1]:
+            return last
     return 0
 
 
@@ -134,7 +118,7 @@ def _frames_at(index: Index, number: int, tick: int) -> Iterator[tuple[int, _Row
     """The frames of all threads at a tick of a block, with their ids."""
     for _, frames in _core.block_state(index.block(number), tick):
         for row in frames:
-            yield frame_id(index, number, row[0] or -row[1]), row
+            yield index.frame_id(number, row[0] or -row[1]), row
 
 
 def last_line(index: Index, frame: int, tick: int) -> int:
@@ -144,7 +128,7 @@ def last_line(index: Index, frame: int, tick: int) -> int:
     while True:
         rows = _core.block_events(index.block(number), entry.first, min(tick, entry.last), Kind.LINE)
         for row in reversed(rows):
-            if frame_id(index, number, row[2]) == frame:
+            if index.frame_id(number, row[2]) == frame:
                 return int(row[1])
         if entry.first <= frame:
             raise NotIndexed(f"the lines of frame {frame} are not known")
@@ -166,7 +150,7 @@ def calls(index: Index, first: int, last: int) -> Iterator[Call]:
                 continue  # it had no line
             path, function, line, _, _ = codes[code]
             left, how, value = end_of(index, frame, at)
-            known = frame_id(index, number, caller) if caller else 0
+            known = index.frame_id(number, caller) if caller else 0
             yield Call(frame, function, path, line, thread, known, left, how, value)
         tick = entry.last + 1
 
@@ -181,6 +165,6 @@ def end_of(index: Index, frame: int, since: int) -> tuple[int | None, str, Rende
             return None, "", None
         entry = index.entries[number]
         for _, at, named, how, value, _ in _core.block_events(index.block(number), tick, entry.last, Kind.LEAVE):
-            if how != 1 and frame_id(index, number, named) == frame:
+            if how != 1 and index.frame_id(number, named) == frame:
                 return at, _HOW[how], None if value is None else Rendered.of(value)
         tick = entry.last + 1

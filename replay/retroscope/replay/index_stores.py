@@ -14,7 +14,7 @@ from typing import Any
 from retroscope.recorder import _core
 from retroscope.replay.index import Index, NotIndexed
 from retroscope.replay.index_facts import Key, Kind, Rendered
-from retroscope.replay.index_frames import frame_id, last_line, stack
+from retroscope.replay.index_frames import last_line, stack
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def last_local(index: Index, frame: int, function: str, name: str, before: int) 
         for row in reversed(_core.block_events(block, hit.tick, hit.tick, Kind.LOCAL)):
             _, tick, named, slot, value, by = row
             code = code_of.get(named)
-            if code is None or codes[code][3][slot] != name or frame_id(index, hit.block, named) != frame:
+            if code is None or codes[code][3][slot] != name or index.frame_id(hit.block, named) != frame:
                 continue
             return Store(tick, by, frame, None if value is None else Rendered.of(value))
         hit = index.last_of(Kind.LOCAL, function, name, hit.tick, frame)
@@ -104,7 +104,7 @@ def passed(index: Index, frame: int, name: str) -> Store | None:
         return None
     for row in rows:
         if row[0] == Kind.KEPT and row[2] == frame and codes[code][3][row[3]] == name and row[4] is not None:
-            line_tick = last_line(index, frame_id(index, number, caller), frame - 1)
+            line_tick = last_line(index, index.frame_id(number, caller), frame - 1)
             return Store(frame - 1, line_tick, frame, Rendered.of(row[4]), passed=True)
     return None
 
@@ -147,7 +147,7 @@ def _last(
     while hit is not None:
         rows = [row for row in _core.block_events(index.block(hit.block), hit.tick, hit.tick, kind) if holds(row)]
         if rows:
-            frame = frame_id(index, hit.block, rows[-1][2])
+            frame = index.frame_id(hit.block, rows[-1][2])
             value = rows[-1][-1]
             line_tick = last_line(index, frame, hit.tick)
             return Store(hit.tick, line_tick, frame, None if value is None else Rendered.of(value))
