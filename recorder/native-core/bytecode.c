@@ -238,10 +238,10 @@ static void add_site(code_facts *facts, const instruction_view *i, enum site_kin
 #if PY_VERSION_HEX >= 0x030C0000
     is_constant = i->opcode == RETURN_CONST;
 #endif
-    int depth = depths ? depths[i->begins] : -1;
-    if (depths && depth < 0)
+    int depth = depths[i->begins];
+    if (depth < 0)
         return; /* nothing gets there */
-    if (depths && depth < stack_needed(kind, is_constant)) {
+    if (depth < stack_needed(kind, is_constant)) {
         facts->sites_lost = true;
         return;
     }
@@ -266,17 +266,15 @@ static void note_sites(code_facts *facts)
         return;
     facts->sites = arena_take(count * sizeof *facts->sites);
     size_t size = (size_t)Py_SIZE(facts->code) * sizeof(int16_t);
-    int16_t *depths = stack_depths_known ? arena_borrow(size) : NULL;
-    if (depths)
-        stack_depths(facts->code, depths);
+    int16_t *depths = arena_borrow(size);
+    stack_depths(facts->code, depths);
     i = (instruction_view){0};
     while (bytecode_next(facts->code, &i)) {
         enum site_kind kind = kind_of_site(i.opcode);
         if (is_told(facts, kind))
             add_site(facts, &i, kind, depths);
     }
-    if (depths)
-        arena_return(depths, size);
+    arena_return(depths, size);
 }
 
 code_facts *code_facts_make(PyCodeObject *code, bool all_code)
@@ -372,7 +370,7 @@ PyObject *site_operand(const struct _PyInterpreterFrame *f, const code_facts *fa
 {
     if (site->constant)
         return PyTuple_GET_ITEM(facts->code->co_consts, site->argument);
-    int top = stack_depths_known ? (int)facts->slots + site->depth : f->stacktop;
+    int top = (int)facts->slots + site->depth;
     return f->localsplus[top - from_top];
 }
 

@@ -1,5 +1,5 @@
 #include "count.h"
-#include "code_loops.h"
+#include "code_cache.h"
 #include "contexts.h"
 #include "control.h"
 #include "entries.h"

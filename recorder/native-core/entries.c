@@ -4,9 +4,10 @@
 
 #if PY_VERSION_HEX < 0x030C0000
 
-#include "code_loops.h"
+#include "code_cache.h"
 #include "count.h"
 #include "frames.h"
+#include "recursion_limit.h"
 #include "ticks.h"
 #include "tracer.h"
 
@@ -36,8 +37,8 @@ static char *quarter_of_stack(void)
     return (char *)address + size - size / 4;
 }
 
-/* What runs untraced runs the instructions that leave out the check of the recursion depth (recursion_limit.h), what is
- * traced does not: replay would count a call more than the recording. All that can lead to Python code. */
+/* Does it run an instruction that leaves out the check of the recursion depth (recursion_limit.h)? All that can lead to
+ * Python code. */
 static bool skips_check(const frame *f)
 {
     switch (f ? _Py_OPCODE(*f->prev_instr) : 0) {
@@ -81,6 +82,17 @@ static bool runs_untraced(const PyThreadState *thread, const frame *f, int throw
     return makes_generator(f) || resumes_untold(f, throwing) ? count_is_on : count_entry();
 }
 
+/* By how many calls the program may recurse deeper, because of how `caller` called the C code that enters a function now.
+ * What is traced makes a check more than what is not. A recording that counts is traced in part, and makes up for the
+ * check that it left out: its replay is traced. A replay makes up for the check that the recording, which was not traced,
+ * left out; of functions that are traced it is told (recursion_limit_at_call). */
+static int room_for(const _PyCFrame *caller, bool untraced)
+{
+    if (ticks)
+        return untraced && caller->use_tracing ? recursion_limit_left_out(caller->current_frame) : 0;
+    return caller->use_tracing || !skips_check(caller->current_frame) ? 0 : -1;
+}
+
 /* The calls below take no more C stack: they are traced. */
 static PyObject *evaluate_deep(PyThreadState *thread, frame *f, int throwing)
 {
@@ -101,12 +113,13 @@ static PyObject *enter(PyThreadState *thread, frame *f, int throwing)
     _PyCFrame *caller = thread->cframe;
     uint8_t traced = caller->use_tracing;
     unsigned then = switched;
-    int unchecked = !ticks && !traced && skips_check(caller->current_frame);
     bool deep = (char *)__builtin_frame_address(0) < deep_from;
-    thread->recursion_remaining -= unchecked;
-    caller->use_tracing = !deep && runs_untraced(thread, f, throwing) ? 0 : 255; /* the callee takes it over */
+    bool untraced = !deep && runs_untraced(thread, f, throwing);
+    int room = room_for(caller, untraced);
+    thread->recursion_remaining += room;
+    caller->use_tracing = untraced ? 0 : 255; /* the callee takes it over */
     PyObject *result = deep ? evaluate_deep(thread, f, throwing) : frames_evaluate_at_last(thread, f, throwing);
-    thread->recursion_remaining += unchecked;
+    thread->recursion_remaining -= room;
     if (!thread->c_tracefunc && !thread->c_profilefunc)
         caller->use_tracing = 0;
     else

@@ -197,7 +197,7 @@ static void watch_generators(void)
     PyGen_Type.tp_finalize = PyCoro_Type.tp_finalize = PyAsyncGen_Type.tp_finalize = watched_finalizer;
 }
 
-/* Itself, or a base whose dealloc it has inherited. Somebody else may have put a dealloc in front of ours (code_loops.c). */
+/* Itself, or a base whose dealloc it has inherited. Somebody else may have put a dealloc in front of ours (code_cache.c). */
 static bool is_watched(PyTypeObject *type)
 {
     for (PyTypeObject *t = type; t; t = type->tp_dealloc == watched_dealloc ? t->tp_base : NULL)

@@ -4,6 +4,7 @@
 #if PY_VERSION_HEX < 0x030C0000
 
 #include "boundary.h"
+#include "code_cache.h"
 #include "count.h"
 #include "frames.h"
 #include "tracer.h"
@@ -20,31 +21,54 @@
 
 #define NEAR 20 /* so many calls from the limit it begins to matter */
 
-/* What has room for one more while an instruction of `f` runs. */
-static struct {
+enum lent_for { INSTRUCTION, ENTRY };
+
+/* Room for one call more: while an instruction of `f` runs, or from the entry of `f` until it is left. A thread's are in
+ * the order in which their frames were entered. */
+static struct loan {
     PyThreadState *thread;
     const frame *f;
-} lent[64];
-unsigned recursion_limit_lent; /* of them */
+    enum lent_for why;
+} *lent;
+static unsigned most;
+unsigned recursion_limit_lent;
 
-static void lend(PyThreadState *thread, const frame *f)
+static void lend(PyThreadState *thread, const frame *f, enum lent_for why)
 {
-    if (recursion_limit_lent == sizeof lent / sizeof *lent)
-        return;
-    lent[recursion_limit_lent].thread = thread;
-    lent[recursion_limit_lent++].f = f;
+    if (recursion_limit_lent == most) {
+        most = most ? most * 2 : 64;
+        lent = PyMem_RawRealloc(lent, most * sizeof *lent);
+        if (!lent)
+            Py_FatalError("retroscope: no memory for what is known of the recursion limit");
+    }
+    lent[recursion_limit_lent++] = (struct loan){thread, f, why};
     thread->recursion_remaining++;
 }
 
-static void take_back(const frame *f)
+/* The thread's last loan; NULL. */
+static struct loan *last_of(const PyThreadState *thread)
 {
-    for (unsigned i = 0; i < recursion_limit_lent; i++) {
-        if (lent[i].f != f)
-            continue;
-        lent[i].thread->recursion_remaining--;
-        lent[i] = lent[--recursion_limit_lent];
-        return;
+    for (unsigned i = recursion_limit_lent; i-- > 0;) {
+        if (lent[i].thread == thread)
+            return &lent[i];
     }
+    return NULL;
+}
+
+static bool is_lent(PyThreadState *thread, const frame *f, enum lent_for why)
+{
+    const struct loan *last = last_of(thread);
+    return last && last->f == f && last->why == why;
+}
+
+static void take_back(PyThreadState *thread, const frame *f, enum lent_for why)
+{
+    if (!is_lent(thread, f, why))
+        return;
+    thread->recursion_remaining--;
+    struct loan *last = last_of(thread);
+    memmove(last, last + 1, (size_t)(lent + recursion_limit_lent - (last + 1)) * sizeof *last);
+    recursion_limit_lent--;
 }
 
 static int opcode_of(const _Py_CODEUNIT *at)
@@ -111,20 +135,41 @@ static bool calls_unchecked(const _Py_CODEUNIT *at, PyObject *const *top)
     if (PyCFunction_CheckExact(callable))
         return definition_is_unchecked(((PyCFunctionObject *)callable)->m_ml, keywords);
     if (Py_IS_TYPE(callable, &PyMethodDescr_Type))
-        return definition_is_unchecked(((PyMethodDescrObject *)callable)->d_method, keywords);
+        return !keywords && definition_is_unchecked(((PyMethodDescrObject *)callable)->d_method, false);
     return false;
 }
 
-/* Of a thread that was not traced when it was recorded. */
-static bool is_near_limit(const PyThreadState *thread)
+static bool was_traced(void)
 {
-    return thread->recursion_remaining <= NEAR && !count_events_are_on && !tracer_theirs;
+    return count_events_are_on || tracer_theirs;
 }
 
-void recursion_limit_at_call(PyFrameObject *f)
+int recursion_limit_left_out(const frame *caller)
 {
-    if (is_near_limit(_PyThreadState_GET()))
-        frames_trace_opcodes(f);
+    if (!caller || opcode_of(caller->prev_instr) != CALL || was_traced() ||
+        is_lent(_PyThreadState_GET(), caller, INSTRUCTION))
+        return 0;
+    const _Py_CODEUNIT *precall = caller->prev_instr - 1 - CACHES_OF_PRECALL;
+    if (_Py_OPCODE(*precall) == PRECALL)
+        return 0; /* the code has not run often */
+    PyCodeObject *code = caller->f_code;
+    int depth = code_stack_depths(code)[precall - _PyCode_CODE(code)];
+    return depth >= 0 && calls_unchecked(caller->prev_instr, caller->localsplus + code->co_nlocalsplus + depth);
+}
+
+static bool is_near_limit(const PyThreadState *thread)
+{
+    return thread->recursion_remaining <= NEAR && !was_traced();
+}
+
+void recursion_limit_at_call(PyFrameObject *frame_object)
+{
+    PyThreadState *thread = _PyThreadState_GET();
+    const frame *f = frames_traced(frame_object);
+    if (f->is_entry && recursion_limit_left_out(f->previous))
+        lend(thread, f, ENTRY);
+    if (is_near_limit(thread))
+        frames_trace_opcodes(frame_object);
 }
 
 int recursion_limit_at_opcode(void)
@@ -132,20 +177,23 @@ int recursion_limit_at_opcode(void)
     PyThreadState *thread = PyThreadState_Get();
     const frame *f = frames_current();
     if (recursion_limit_lent)
-        take_back(f);
+        take_back(thread, f, INSTRUCTION);
     if (!f || !is_near_limit(thread))
         return 0;
     PyObject *const *top = f->localsplus + f->stacktop;
     int opcode = opcode_of(f->prev_instr);
     if ((opcode == COMPARE_OP && compares_unchecked(f->prev_instr, top)) ||
         (opcode == CALL && calls_unchecked(f->prev_instr, top)))
-        lend(thread, f);
+        lend(thread, f, INSTRUCTION);
     return 1;
 }
 
 void recursion_limit_take_back(void)
 {
-    take_back(frames_current());
+    PyThreadState *thread = PyThreadState_Get();
+    const frame *f = frames_current();
+    take_back(thread, f, INSTRUCTION);
+    take_back(thread, f, ENTRY);
 }
 
 #endif

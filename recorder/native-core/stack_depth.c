@@ -14,8 +14,6 @@ int stack_needed(enum site_kind kind, bool is_constant)
     return is_constant ? 0 : needed[kind];
 }
 
-#if PY_VERSION_HEX >= 0x030C0000
-
 /* The code unit the instruction may jump to, -1: it does not. */
 static Py_ssize_t jump_target(const instruction_view *i)
 {
@@ -23,13 +21,28 @@ static Py_ssize_t jump_target(const instruction_view *i)
     case JUMP_FORWARD:
     case FOR_ITER:
     case SEND:
+#if PY_VERSION_HEX >= 0x030C0000
     case POP_JUMP_IF_NONE:
     case POP_JUMP_IF_NOT_NONE:
     case POP_JUMP_IF_TRUE:
     case POP_JUMP_IF_FALSE:
+#else
+    case POP_JUMP_FORWARD_IF_NONE:
+    case POP_JUMP_FORWARD_IF_NOT_NONE:
+    case POP_JUMP_FORWARD_IF_TRUE:
+    case POP_JUMP_FORWARD_IF_FALSE:
+    case JUMP_IF_TRUE_OR_POP:
+    case JUMP_IF_FALSE_OR_POP:
+#endif
         return i->next + (Py_ssize_t)i->argument;
     case JUMP_BACKWARD:
     case JUMP_BACKWARD_NO_INTERRUPT:
+#if PY_VERSION_HEX < 0x030C0000
+    case POP_JUMP_BACKWARD_IF_NONE:
+    case POP_JUMP_BACKWARD_IF_NOT_NONE:
+    case POP_JUMP_BACKWARD_IF_TRUE:
+    case POP_JUMP_BACKWARD_IF_FALSE:
+#endif
         return i->next - (Py_ssize_t)i->argument;
     default:
         return -1;
@@ -43,7 +56,9 @@ static bool goes_on(int opcode)
     case JUMP_BACKWARD:
     case JUMP_BACKWARD_NO_INTERRUPT:
     case RETURN_VALUE:
+#if PY_VERSION_HEX >= 0x030C0000
     case RETURN_CONST:
+#endif
     case RERAISE:
     case RAISE_VARARGS:
         return false;
@@ -116,11 +131,3 @@ void stack_depths(PyCodeObject *code, int16_t *depths)
     while (pass(code, depths))
         ;
 }
-
-#else
-
-void stack_depths(PyCodeObject *Py_UNUSED(code), int16_t *Py_UNUSED(depths))
-{
-}
-
-#endif

@@ -207,12 +207,19 @@ static int renew_main(void)
     return failed ? -1 : 0;
 }
 
+#if PY_VERSION_HEX >= 0x030D0000
+#define MOST_C_RECURSION Py_C_RECURSION_LIMIT
+#elif PY_VERSION_HEX >= 0x030C0000
+#define MOST_C_RECURSION C_RECURSION_LIMIT
+#endif
+
 /* ... and none of them counts as its recursion. To be called when nothing is hidden (hidden.c). */
 static void forget_recursion(void)
 {
     PyThreadState *tstate = PyThreadState_Get();
 #if PY_VERSION_HEX >= 0x030C0000
     tstate->py_recursion_remaining = tstate->py_recursion_limit;
+    tstate->c_recursion_remaining = MOST_C_RECURSION;
 #else
     tstate->recursion_remaining = tstate->recursion_limit;
 #endif

@@ -69,6 +69,7 @@ PROGRAMS = [
     script("polling"),
     script("randomness", same=False),
     script("recursion"),
+    script("recursion_through_c"),
     script("redirected"),
     script("sockets"),
     script("sockets_scattered"),

@@ -1,6 +1,7 @@
-/* CPython 3.11: which code has loops. Where there is none, function entries are enough to count (count.h). */
-#ifndef RETROSCOPE_CODE_LOOPS_H
-#define RETROSCOPE_CODE_LOOPS_H
+/* CPython 3.11: what is asked of code objects at each entry of a function, read from the bytecode once. Where there is no
+ * loop, entries are enough to count (count.h). */
+#ifndef RETROSCOPE_CODE_CACHE_H
+#define RETROSCOPE_CODE_CACHE_H
 
 #include "core.h"
 
@@ -20,6 +21,9 @@ bool code_may_run_untraced(PyCodeObject *code);
 
 /* Is the whole function one line that makes one line event, when it is entered? And may it run untraced? */
 bool code_is_one_tick(PyCodeObject *code);
+
+/* How many values are on the frame's stack before each of its instructions (stack_depth.h). */
+const int16_t *code_stack_depths(PyCodeObject *code);
 
 #endif
 #endif

@@ -1,8 +1,9 @@
-#include "code_loops.h"
+#include "code_cache.h"
 
 #if PY_VERSION_HEX < 0x030C0000
 
 #include "bytecode.h"
+#include "stack_depth.h"
 
 #include <opcode.h>
 
@@ -14,7 +15,10 @@
 typedef struct {
     PyCodeObject *code;
     bool loops, spins, subscripts, one_line;
+    int16_t *depths; /* NULL: not asked for yet */
 } entry;
+
+#define NO_MEMORY "retroscope: no memory for what is known of code objects"
 
 static entry *entries;
 static size_t size, used; /* size: a power of two */
@@ -53,8 +57,10 @@ static void code_dies(PyObject *object)
 {
     PyCodeObject *code = (PyCodeObject *)object;
     entry *found = find(code);
-    if (found->code)
+    if (found->code) {
+        PyMem_RawFree(found->depths);
         close_gap((size_t)(found - entries));
+    }
     if (last.code == code)
         last = (entry){0};
     code_dealloc(object);
@@ -67,7 +73,7 @@ static void grow(void)
     size = size ? size * 2 : 1024;
     entries = PyMem_RawCalloc(size, sizeof *entries);
     if (!entries)
-        Py_FatalError("retroscope: no memory to count the places at which threads are preempted");
+        Py_FatalError(NO_MEMORY);
     for (size_t i = 0; i < n; i++)
         if (old[i].code)
             *find(old[i].code) = old[i];
@@ -80,7 +86,7 @@ static void grow(void)
 
 static entry look_at(PyCodeObject *code)
 {
-    entry facts = {code, false, false, false, bytecode_is_one_line(code, code->_co_firsttraceable + 1)};
+    entry facts = {code, .one_line = bytecode_is_one_line(code, code->_co_firsttraceable + 1)};
     instruction_view i = {0};
     while (bytecode_next(code, &i)) {
         switch (i.opcode) {
@@ -139,6 +145,18 @@ bool code_is_one_tick(PyCodeObject *code)
 {
     return !(code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)) &&
            PyBytes_GET_SIZE(code->co_exceptiontable) == 0 && code_may_run_untraced(code) && facts_of(code)->one_line;
+}
+
+const int16_t *code_stack_depths(PyCodeObject *code)
+{
+    if (facts_of(code)->depths)
+        return last.depths;
+    last.depths = PyMem_RawMalloc((size_t)Py_SIZE(code) * sizeof *last.depths);
+    if (!last.depths)
+        Py_FatalError(NO_MEMORY);
+    stack_depths(code, last.depths);
+    *find(code) = last;
+    return last.depths;
 }
 
 #endif
