@@ -12,7 +12,7 @@ from retroscope.replay.hit_conditions import parse_hits
 from retroscope.replay.messages import BadMessage, parse_message
 from retroscope.replay.timeline import Breakpoint, Moment, ReplayError, StopReason, Tick, Timeline
 
-from tests.replay.conftest import PROGRAMS, Recorder
+from tests.replay.conftest import PROGRAMS, Recorded, Recorder
 from tests.replay.oracle import Event, events_of
 from tests.replay.test_prompt import answers, scripted
 
@@ -199,3 +199,32 @@ def test_at_the_prompt(recorded: Recorder) -> None:
     }.items():  # fmt: skip
         failed = scripted(trace, wrong)
         assert failed.returncode == 1 and failed.stderr.startswith(f"scope: {sentence}"), (wrong, failed.stderr)
+
+
+GROUPS = """
+class Odd(Exception):
+    pass
+
+def both():
+    try:
+        raise ExceptionGroup("first", [ValueError(1), TypeError(2)])
+    except* ValueError:
+        raise Odd("one")
+    except* TypeError:
+        raise Odd("two")
+
+both()
+"""
+
+
+def test_what_ends_the_program_is_what_except_made_of_several(record_text: Recorded) -> None:
+    """The line that raised the last of them raised the group too, but nobody failed to catch that one alone."""
+    trace = record_text(GROUPS)[1]
+    said = answers(
+        trace, "goto failure", "goto 10", "catch uncaught Odd", "c", "goto raise 1 Odd",
+        "catch uncaught ExceptionGroup", "goto 10", "c",
+    )  # fmt: skip
+    assert said.count("exception: ExceptionGroup:  (2 sub-exceptions) raised here and never caught") == 2
+    assert said.count("raise Odd(\"two\")") == 2
+    assert "the end: the program is over, exit status 1, after an uncaught ExceptionGroup" in said
+    assert "exception: Odd: one raised here" in said, "as a traceback names a type of the program itself"

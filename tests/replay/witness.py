@@ -106,7 +106,7 @@ class Observer:
         is_group = isinstance(error, BaseExceptionGroup)  # what except* puts together is first seen by the caller
         if operation == _RAISE or not ((comes_from_call and not is_group) or is_old):  # not one that was thrown on
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            if type(error).__module__ != "builtins":
+            if type(error).__module__ not in ("builtins", "__main__"):
                 what = f"{type(error).__module__}.{what}"
             where = f"{self.path}:{frame.f_lineno} in {frame.f_code.co_qualname}"
             self.raises.append((self._last[me], what, where))

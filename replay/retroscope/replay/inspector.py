@@ -102,7 +102,7 @@ def describe(error: BaseException) -> str:
         message = str(error)
     except BaseException:
         message = "<its message cannot be shown>"
-    name = type_name(type(error))
+    name = type_name(type(error)).removeprefix("__main__.")
     return name + ": " + message if message else name
 
 

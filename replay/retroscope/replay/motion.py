@@ -187,13 +187,15 @@ class Motion:
                 process.kill()
         return self.end
 
-    def inside_raise(self, tick: int, sought: bool = False) -> ReplayProcess | None:
+    def inside_raise(self, tick: int, sought: bool = False, uncaught: str = "") -> ReplayProcess | None:
         """A process of the caller's own inside the line of `tick`, where it raises; None when it raises nothing.
 
-        `sought`: where it raises one of the types in the table, if that names any.
+        `sought`: where it raises one of the types in the table, if that names any; `uncaught`: where it raises this
+        one, for a line may raise several, and what `except*` makes of them is raised by the last of their lines.
         """
         process = self._legs.stand(tick)
-        process.set_breakpoints(self._legs.table if sought else (), -1)
+        only = [TableEntry(0, 0, uncaught, raises=True)] if uncaught else ()
+        process.set_breakpoints(self._legs.table if sought else only, -1)
         stopped = process.run(tick + 1, Want.RAISE | Want.RAISE_HERE)
         if stopped.reason is Reason.MATCH:
             return process

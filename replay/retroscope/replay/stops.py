@@ -275,7 +275,8 @@ class Stops:
             return f"{text}: {failed}"
 
     def _raised_at(self, tick: Tick, text: str, sought: bool = False) -> Moment:
-        exception = self._ask_at_raise(tick, "raising", sought)
+        uncaught = str(self._ending().get("uncaught") or "") if text == _NEVER_CAUGHT else ""
+        exception = self._ask_at_raise(tick, "raising", sought, uncaught)
         moment = self.go(tick, StopReason.EXCEPTION, text)
         return replace(moment, exception=exception)
 
@@ -283,9 +284,9 @@ class Stops:
         """Before the line of `tick`, which raises an exception that is sought."""
         return self._raised_at(tick, "raised here", sought=True)
 
-    def _ask_at_raise(self, tick: Tick, question: str, sought: bool = False) -> str | None:
+    def _ask_at_raise(self, tick: Tick, question: str, sought: bool = False, uncaught: str = "") -> str | None:
         """What the inspector says of the exception that the line of `tick` raises, None when that cannot be told."""
-        process = self._motion.inside_raise(tick, sought)
+        process = self._motion.inside_raise(tick, sought, uncaught)
         if process is None:
             return None
         try:
@@ -301,7 +302,8 @@ class Stops:
         tick = self._failure_tick()
         if tick is None or not types:
             return tick is not None
-        names = (self._ask_at_raise(Tick(tick), "raising_types") or "").split()
+        uncaught = str(self._ending().get("uncaught") or "")
+        names = (self._ask_at_raise(Tick(tick), "raising_types", uncaught=uncaught) or "").split()
         return any(each in names for each in types)
 
     def _failure_ahead(self, first: int) -> int | None:
