@@ -2,13 +2,12 @@
 #include "abandoned.h"
 #include "channel.h"
 #include "control.h"
+#include "stalled.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <unistd.h>
-
-#define SLICE_MICROSECONDS 50000
 
 static volatile sig_atomic_t watched = -1;
 static volatile sig_atomic_t quit_request;
@@ -20,6 +19,8 @@ static void on_slice(int Py_UNUSED(signal_number))
     int saved = errno;
     if (watched >= 0 && !core_looking && channel_is_over(watched, (unsigned)quit_request))
         _exit(0);
+    if (watched >= 0)
+        stalled_look();
     errno = saved;
 }
 

@@ -5,6 +5,7 @@
 #include "hidden.h"
 #include "frames.h"
 #include "replay.h"
+#include "shared_memory.h"
 #include "signals.h"
 #include "threads.h"
 #include "turn.h"
@@ -224,6 +225,8 @@ PyObject *callback_record(int64_t target, callback_run run, PyObject *self, PyOb
     bool recorded = value && write_callback(scope, value, &scope->call) == 0;
     if (!recorded)
         note_lost(scope, NULL);
+    if (recorded && target == CALLBACK_SIGNAL)
+        shared_memory_record_inside();
     if (recorded)
         show_program(&s);
     PyObject *result = run(self, args, kwargs);
@@ -405,8 +408,10 @@ static PyObject *call_target(callback_scope *scope, PyObject *object, PyObject *
         return warned_again(args);
     if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_CODEC)
         return find_codec(NULL, args, NULL);
-    if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_SIGNAL)
+    if (PyLong_CheckExact(object) && PyLong_AsLong(object) == CALLBACK_SIGNAL) {
+        shared_memory_replay_inside();
         return signals_call_back(NULL, args, NULL);
+    }
     if (PyLong_CheckExact(object))
         return numbered_replay(object, args, kwargs);
     if (name == Py_None)

@@ -17,7 +17,7 @@ PyMODINIT_FUNC PyInit__core(void)
         consumer_register, control_register, startup_register, hidden_register, boundary_register, callback_register,
         reference_register, path0_register, threads_register, contexts_register, identity_register,
         address_register, collector_register,
-        scan_register, shared_memory_register, loading_register, foreign_register, signal_calls_register,
+        scan_register, maps_register, loading_register, foreign_register, signal_calls_register,
         family_register, redacted_register, block_register, build_register, greenlets_register,
         allocations_register,
     };

@@ -44,7 +44,7 @@ int control_register(PyObject *module);
 int family_register(PyObject *module);
 int block_register(PyObject *module);
 int build_register(PyObject *module);
-int shared_memory_register(PyObject *module);
+int maps_register(PyObject *module);
 int startup_register(PyObject *module);
 int hidden_register(PyObject *module);
 int callback_register(PyObject *module);

@@ -4,6 +4,7 @@
 #include "handle.h"
 #include "reference.h"
 #include "signals.h"
+#include "stalled.h"
 
 #include <errno.h>
 #include <string.h>
@@ -70,6 +71,8 @@ static void skip_notes(void)
 {
     record_view r;
     while (view(stream_at, &r) == 1 && ((r.kind == KIND_NOTE && !(r.flags & FLAG_LOST)) || r.kind == KIND_CLOCK)) {
+        if (r.kind == KIND_CLOCK)
+            stalled_clock(&r);
         stream_at = r.payload + r.size;
         stream_inputs++;
     }
@@ -78,10 +81,12 @@ static void skip_notes(void)
 void stream_take(void)
 {
     uint32_t size;
+    record_view next;
     memcpy(&size, stream_at + 8, 4);
     stream_at += RECORD_HEADER_BYTES + size;
     stream_inputs++;
     skip_notes();
+    stalled_next(stream_peek(&next) == 1 ? &next : NULL);
     if (stream_at == stream_end)
         after_record_begins();
     allocations_look_ahead();

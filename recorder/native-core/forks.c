@@ -222,6 +222,7 @@ bool forks_replay(void)
         return false;
     control_at_fork();
     replay_own_is_next(KIND_FORK, &record); /* the controller may have given us the child's stream */
+    shared_memory_begins();
     if (record.size == 1)
         become_the_child();
     else

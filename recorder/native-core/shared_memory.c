@@ -1,46 +1,24 @@
+#define _GNU_SOURCE
 #include "shared_memory.h"
+#include "branch.h"
+#include "maps.h"
 #include "replay.h"
+#include "wall_clock.h"
 
+#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-#define SMALL (64u << 10) /* a mapping up to this size is compared after every input: 2 µs */
+#define SMALL (64u << 10) /* a map up to this size is compared after every input: 2 µs */
 #define MOST (256u << 20) /* a larger one is not watched */
 #define PAGE 4096u
+#define PAGES 256         /* that are asked about at once */
 
-/* What is known of CPython's mmap objects, 3.11 to 3.13. */
-typedef struct {
-    PyObject_HEAD
-    char *data;              /* NULL once it is closed */
-    Py_ssize_t size;
-    Py_ssize_t pos;
-    off_t offset;
-    Py_ssize_t exports;
-} mmap_object;
+enum { OF_OUTCOME, OF_BEFORE }; /* digest of a MEMORY record: what it belongs to, the outcome that follows or what stands before it */
 
-typedef struct mapping {
-    struct mapping *next;
-    mmap_object *object;     /* borrowed: its dealloc takes it out of the list */
-    int64_t number;
-    char *data;
-    size_t size;
-    char *picture;           /* recording, once others may write: what the program has seen at most */
-    bool shared;             /* others may write there */
-    bool of_file;            /* what the program writes to this file shows in it: */
-    dev_t device;
-    ino_t file;
-    int64_t offset;          /* in the file */
-    bool lent;               /* replay: others' objects have this memory too, or this one has theirs */
-} mapping;
-
-static mapping *mappings;
-static int64_t numbers;
-static bool others;          /* may other processes write? */
-static bool files;           /* is there a map of a file? */
-static bool told_shared, told_large;
-static destructor mmap_dealloc;
+static bool others;          /* may other processes write into what they do not write into already? */
 
 static void tell_once(bool *told, const char *text)
 {
@@ -57,72 +35,65 @@ static void tell_once(bool *told, const char *text)
         PyErr_Clear(); /* fixed form: it cannot fail to encode */
 }
 
+/* How much of it can be read without a fault: a file that was made shorter meanwhile has no more pages. Recording. */
+static size_t readable(const mapping *m)
+{
+    struct iovec pages[PAGES];
+    char bytes[PAGES];
+    size_t seen = 0;
+    while (m->of_file && seen < m->size) {
+        int n = 0;
+        for (size_t page = seen; page < m->size && n < PAGES; page += PAGE)
+            pages[n++] = (struct iovec){m->data + page, 1};
+        struct iovec here = {bytes, (size_t)n};
+        ssize_t read = process_vm_readv(getpid(), &here, 1, pages, (unsigned long)n, 0);
+        if (read < 0 && errno != EFAULT)
+            break; /* not allowed here: then it is as it was */
+        seen += (size_t)(read < 0 ? 0 : read) * PAGE;
+        if (read < n)
+            return seen < m->size ? seen : m->size;
+    }
+    return m->size;
+}
+
+/* The same on both sides, for the comparisons are. */
 static void take_picture(mapping *m)
 {
+    static bool told;
     if (m->size <= MOST)
-        m->picture = PyMem_RawMalloc(m->size ? m->size : 1);
+        m->picture = PyMem_RawCalloc(m->size ? m->size : 1, 1);
     if (m->picture)
-        memcpy(m->picture, m->data, m->size);
-    else
-        tell_once(&told_large, "the program shares more memory with other processes than can be watched: what they write "
+        memcpy(m->picture, m->data, core_mode == MODE_RECORD ? readable(m) : m->size);
+    else if (core_mode == MODE_RECORD)
+        tell_once(&told, "the program shares more memory with other processes than can be watched: what they write "
                                "into a map over 256 MiB is not recorded, and a replay that depends on it will differ");
 }
 
 void shared_memory_begins(void)
 {
     others = true;
-    for (mapping *m = mappings; m; m = m->next)
-        if (m->shared && !m->picture && m->object->data == m->data)
+    for (mapping *m = maps; m; m = m->next)
+        if (m->watch != WATCH_NEVER && !m->picture && map_is_whole(m))
             take_picture(m);
 }
 
-static void forget(mapping **at)
+/* Recording: it holds what the record of the map says, which others may have changed since. */
+static void paint(mapping *m, PyObject *pieces)
 {
-    mapping *m = *at;
-    *at = m->next;
-    PyMem_RawFree(m->picture);
-    PyMem_RawFree(m);
-}
-
-/* Replay: an object that has its memory in common with others gets some of its own, with the same content if that still
- * counts: CPython is about to give it back, or to move it. The common one stays. 0, or -1 with an exception. */
-static int part(mapping *m, bool copy)
-{
-    mmap_object *map = m->object;
-    size_t size = (size_t)map->size;
-    if (!m->lent || !map->data || map->exports)
-        return 0; /* CPython refuses to close or to resize what is in use */
-    char *own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (own == MAP_FAILED) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        return -1;
+    memset(m->picture, 0, m->size);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(pieces); i++) {
+        PyObject *piece = PyList_GET_ITEM(pieces, i), *content = PyTuple_GET_ITEM(piece, 1);
+        memcpy(m->picture + PyLong_AsSsize_t(PyTuple_GET_ITEM(piece, 0)), PyBytes_AS_STRING(content),
+               (size_t)PyBytes_GET_SIZE(content));
     }
-    if (copy)
-        memcpy(own, map->data, size);
-    map->data = m->data = own;
-    m->lent = false;
-    return 0;
 }
 
-static mapping **of(PyObject *object)
+void shared_memory_watch(mapping *m, PyObject *pieces)
 {
-    mapping **at = &mappings;
-    while (*at && (PyObject *)(*at)->object != object)
-        at = &(*at)->next;
-    return at;
-}
-
-static void mmap_dies(PyObject *object)
-{
-    mapping **at = of(object);
-    if (*at) {
-        if (part(*at, false) < 0) {
-            PyErr_WriteUnraisable(NULL);
-            ((mmap_object *)object)->data = NULL; /* it is not unmapped then */
-        }
-        forget(at);
-    }
-    mmap_dealloc(object);
+    if (!m->picture && (m->watch >= WATCH_NOW || (others && m->watch == WATCH_LATER)))
+        take_picture(m);
+    if (m->picture && PyList_Check(pieces))
+        paint(m, pieces);
 }
 
 /* --- recording -------------------------------------------------------------------------------------------- */
@@ -148,12 +119,13 @@ static void differing(const char *now, const char *seen, size_t size, size_t *st
     *end = last;
 }
 
-/* Writes what differs in one mapping; returns how many spans. The picture is taken first, and the record from it. */
-static uint32_t write_changes(mapping *m, record_writer *w)
+/* Writes what differs in the first `most` bytes of a map; returns how many spans. The picture is taken first, and the
+ * record from it. */
+static uint32_t write_changes(mapping *m, size_t most, record_writer *w)
 {
     uint32_t spans = 0;
-    for (size_t page = 0; page < m->size; page += PAGE) {
-        size_t size = m->size - page < PAGE ? m->size - page : PAGE, start, end;
+    for (size_t page = 0; page < most; page += PAGE) {
+        size_t size = most - page < PAGE ? most - page : PAGE, start, end;
         differing(m->data + page, m->picture + page, size, &start, &end);
         if (start == end)
             continue;
@@ -169,41 +141,55 @@ static uint32_t write_changes(mapping *m, record_writer *w)
     return spans;
 }
 
-static bool has_changed(const mapping *m)
-{
-    return memcmp(m->data, m->picture, m->size) != 0;
-}
-
-static void record_changes(mapping *m)
+static void write_record(mapping *m, size_t most, unsigned part_of)
 {
     record_writer w;
-    tell_once(&told_shared, "the program shares memory with other processes: what they write is recorded at each input of "
-                            "this one; read before the next input, it is not what replay shows");
-    record_begin(&w, 0, KIND_MEMORY, 0, 0);
+    record_begin(&w, 0, KIND_MEMORY, 0, part_of);
     write_bytes(&w, "[", 1);
     size_t at = (size_t)(w.p - w.start);
     write_count(&w, 0);
-    uint32_t spans = write_changes(m, &w);
+    uint32_t spans = write_changes(m, most, &w);
     if (!w.failed)
         memcpy(w.start + at, &spans, 4);
     if (record_end(&w) < 0)
         PyErr_Clear(); /* out of memory: replay will differ, and say so */
 }
 
+/* Is it compared here? On both sides the same. */
+static bool is_compared(mapping *m, bool waited)
+{
+    if (m->picture && !map_is_whole(m)) {
+        PyMem_RawFree(m->picture);
+        m->picture = NULL;
+        m->watch = WATCH_NEVER;
+    }
+    return m->picture && (waited || m->size <= SMALL);
+}
+
+static void tell_shared(void)
+{
+    static bool told;
+    tell_once(&told, "the program shares memory with other processes: what they write is recorded at each input of this "
+                     "one; read before the next input, it is not what replay shows");
+}
+
 void shared_memory_record(bool waited)
 {
-    if (!others)
-        return;
-    for (mapping **at = &mappings; *at;) {
-        mapping *m = *at;
-        if (m->object->data != m->data || (size_t)m->object->size != m->size) {
-            forget(at); /* closed or resized */
+    for (mapping *m = maps; m; m = m->next) {
+        size_t most = is_compared(m, waited) ? readable(m) : 0;
+        if (most == 0 || memcmp(m->data, m->picture, most) == 0)
             continue;
-        }
-        if (m->picture && (waited || m->size <= SMALL) && has_changed(m))
-            record_changes(m);
-        at = &m->next;
+        tell_shared();
+        wall_clock_after_wait();
+        write_record(m, most, OF_OUTCOME);
     }
+}
+
+void shared_memory_record_inside(void)
+{
+    for (mapping *m = maps; m; m = m->next)
+        if (is_compared(m, true))
+            write_record(m, readable(m), OF_BEFORE);
 }
 
 /* --- recording: what the program writes to files that it has mapped --------------------------------------- */
@@ -250,10 +236,10 @@ void shared_memory_written(const boundary_entry *entry, const boundary_call *cal
 {
     struct stat info;
     int64_t size, end;
-    int fd = files && result ? written(entry, call, result, &size, &end) : -1;
+    int fd = maps_of_files && result ? written(entry, call, result, &size, &end) : -1;
     if (fd < 0 || fstat(fd, &info) < 0)
         return;
-    for (mapping *m = mappings; m; m = m->next) {
+    for (mapping *m = maps; m; m = m->next) {
         int64_t from = end - size - m->offset, to = end - m->offset, most = (int64_t)m->size;
         from = from < 0 ? 0 : from;
         to = to > most ? most : to;
@@ -271,7 +257,7 @@ static void put(PyObject *span)
     Py_ssize_t size;
     if (!PyArg_ParseTuple(span, "LLy#", &number, &offset, &bytes, &size))
         replay_diverged("the record of shared memory is damaged");
-    for (mapping *m = mappings; m; m = m->next) {
+    for (mapping *m = maps; m; m = m->next) {
         if (m->number != number)
             continue;
         if (m->object->data != m->data)
@@ -279,6 +265,8 @@ static void put(PyObject *span)
         if (offset < 0 || (size_t)offset > m->size || (size_t)size > m->size - (size_t)offset)
             replay_diverged("the record of shared memory is damaged");
         memcpy(m->data + offset, bytes, (size_t)size);
+        if (m->picture)
+            memcpy(m->picture + offset, bytes, (size_t)size);
         return;
     }
 }
@@ -299,114 +287,28 @@ void shared_memory_replay(const record_view *record)
     core_show();
 }
 
-/* --- for Python ------------------------------------------------------------------------------------------- */
-
-static PyTypeObject *type_of_mmap(PyTypeObject *type)
+void shared_memory_restore(bool waited)
 {
-    while (type->tp_base && type->tp_base != &PyBaseObject_Type)
-        type = type->tp_base;
-    return type;
-}
-
-static void note_file(mapping *m, int descriptor, long long offset)
-{
-    struct stat info;
-    m->of_file = descriptor >= 0 && fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode);
-    if (!m->of_file)
-        return;
-    m->device = info.st_dev;
-    m->file = info.st_ino;
-    m->offset = offset;
-    files = true;
-}
-
-static PyObject *share(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    PyObject *object;
-    int shared, open_to_all, descriptor;
-    long long offset;
-    if (!PyArg_ParseTuple(args, "OppiL", &object, &shared, &open_to_all, &descriptor, &offset))
-        return NULL;
-    mapping *m = PyMem_RawCalloc(1, sizeof *m);
-    if (!m)
-        return PyErr_NoMemory();
-    m->object = (mmap_object *)object;
-    m->data = m->object->data;
-    m->size = (size_t)m->object->size;
-    m->number = ++numbers;
-    m->next = mappings;
-    mappings = m;
-    if (!mmap_dealloc) {
-        PyTypeObject *type = type_of_mmap(Py_TYPE(object));
-        mmap_dealloc = type->tp_dealloc;
-        type->tp_dealloc = mmap_dies;
+    for (mapping *m = branch_is_here ? NULL : maps; m; m = m->next) {
+        if (!is_compared(m, waited))
+            continue;
+        for (size_t page = 0; page < m->size; page += PAGE) {
+            size_t size = m->size - page < PAGE ? m->size - page : PAGE;
+            if (memcmp(m->data + page, m->picture + page, size) != 0)
+                memcpy(m->data + page, m->picture + page, size);
+        }
     }
-    m->shared = shared;
-    if (core_mode == MODE_RECORD)
-        note_file(m, descriptor, offset);
-    if (core_mode == MODE_RECORD && shared && (others || open_to_all))
-        shared_memory_begins();
-    Py_RETURN_NONE;
 }
 
-/* Replay processes are forked, and must not see what the others do. */
-static PyObject *keep_private(PyObject *Py_UNUSED(module), PyObject *object)
+void shared_memory_replay_inside(void)
 {
-    mmap_object *map = (mmap_object *)object;
-    size_t size = (size_t)map->size;
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-    if (size && mmap(map->data, size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    Py_RETURN_NONE;
-}
-
-/* Recording: the number of an earlier map in which the program sees all that it writes into this one; 0: none. */
-static PyObject *earlier(PyObject *Py_UNUSED(module), PyObject *object)
-{
-    const mapping *m = *of(object), *found = NULL;
-    for (const mapping *o = m ? m->next : NULL; o && m->shared && m->of_file; o = o->next)
-        if (o->shared && o->of_file && o->device == m->device && o->file == m->file && o->offset == m->offset &&
-            o->object->data == o->data && o->size >= m->size)
-            found = o;
-    return PyLong_FromLongLong(found ? found->number : 0);
-}
-
-/* Replay: so that it sees it there too. */
-static PyObject *join(PyObject *Py_UNUSED(module), PyObject *args)
-{
-    PyObject *object;
-    long long number;
-    if (!PyArg_ParseTuple(args, "OL", &object, &number))
-        return NULL;
-    mapping *m = *of(object), *o = mappings;
-    while (o && o->number != number)
-        o = o->next;
-    if (m && o && o->object->data == o->data && o->size >= m->size && m->size) {
-        munmap(m->data, m->size);
-        m->object->data = m->data = o->data;
-        m->lent = o->lent = true;
+    record_view record;
+    bool compared = false;
+    while (stream_peek(&record) == 1 && record.kind == KIND_MEMORY && record.digest == OF_BEFORE) {
+        shared_memory_replay(&record);
+        stream_take();
+        compared = true;
     }
-    Py_RETURN_NONE;
-}
-
-static PyObject *leave(PyObject *Py_UNUSED(module), PyObject *object)
-{
-    mapping *m = *of(object);
-    return m && part(m, true) < 0 ? NULL : Py_NewRef(Py_None);
-}
-
-static PyMethodDef functions[] = {
-    {"earlier_memory", earlier, METH_O, "earlier_memory(mmap): the number of a shared one of the same memory; 0: none."},
-    {"join_memory", join, METH_VARARGS, "join_memory(mmap, number): replay: it is the memory of that one from now on."},
-    {"leave_memory", leave, METH_O, "leave_memory(mmap): before it is closed or resized: others keep the memory."},
-    {"unshare_memory", keep_private, METH_O, "unshare_memory(mmap): of zeros, as yet; forks of this process get copies."},
-    {"share_memory", share, METH_VARARGS,
-     "share_memory(mmap, shared, open_to_all, descriptor, offset): others may write there if it is shared, before the next\n"
-     "fork only if it is open to all; what this process writes to the file behind the descriptor shows there."},
-    {0},
-};
-
-int shared_memory_register(PyObject *module)
-{
-    return PyModule_AddFunctions(module, functions);
+    if (compared)
+        shared_memory_restore(true);
 }

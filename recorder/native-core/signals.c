@@ -7,6 +7,7 @@
 #include "frames.h"
 #include "moment.h"
 #include "replay.h"
+#include "shared_memory.h"
 #include "turn.h"
 
 #include <signal.h>
@@ -143,6 +144,7 @@ static int deliver(int64_t place, const moment *sought)
             continue;
         }
         write_record(n, place, sought);
+        shared_memory_record_inside();
         failed = run_handler(n);
         place = place_of(SIGNAL_NEXT, running);
         sought = NULL;
@@ -223,6 +225,7 @@ static int run_as_recorded(void)
             replay_diverged("the program ran another way than in the recording before signal %d (%u places counted, %u "
                             "recorded)", number, (uint32_t)count_so_far(), record.digest);
         stream_take();
+        shared_memory_replay_inside();
         failed = run_handler(number);
     } while (!failed && signals_waiting && next.place == place_of(SIGNAL_NEXT, running));
     return failed;

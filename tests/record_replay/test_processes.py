@@ -27,6 +27,7 @@ PROGRAMS = {
     "processes_pool spawn": 0,
     "processes_pool forkserver": 0,
     "processes_memory": 0,
+    "processes_shared_cells": 0,
     "processes_programs": 17,
 }
 """Command line: number of processes, 0 where it is not always the same."""

@@ -50,6 +50,18 @@ def odd():
 answers = [odd() for _ in range(80)]
 print(answers)
 """
+SPINNING = """\
+import mmap, os, time
+shared = mmap.mmap(-1, 4096)
+if os.fork() == 0:
+    time.sleep(0.01)
+    shared[0] = 1
+    os._exit(0)
+rounds = 0
+while not shared[0]:
+    rounds += 1
+os.wait()
+"""
 ADDRESS = "import ctypes\nkept = b'here'\nprint(ctypes.string_at(id(kept) + 32, 4))\n"
 
 
@@ -126,6 +138,14 @@ def test_an_id_that_ctypes_takes_for_an_address_is_named_as_the_cause(tmp_path: 
     verified = scope("verify", "trace.db", cwd=tmp_path)
     assert verified.returncode == 3
     assert "Likely cause: the program uses ctypes and id(): where it takes an id for the address" in verified.stderr
+
+
+def test_a_loop_that_only_reads_shared_memory_does_not_keep_a_replay_for_ever(tmp_path: Path) -> None:
+    record(SPINNING, tmp_path)
+    assert "read before the next input, it is not what replay shows" in scope("info", cwd=tmp_path).stdout
+    verified = scope("verify", "trace.db", cwd=tmp_path)
+    assert verified.returncode == 3
+    assert "It seems to wait in a loop for what another process writes into shared memory" in verified.stderr
 
 
 def test_how_many_objects_there_are_is_exact_or_named_as_the_cause(tmp_path: Path) -> None:

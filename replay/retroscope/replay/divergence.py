@@ -52,7 +52,7 @@ def likely_causes(recording: Recording) -> Iterator[str]:
     if other:
         yield f"it was recorded by {other}; replay it with the one that recorded it"
     for note in recording.process.notes:
-        if " is not listed" in note or "gc.get_objects" in note:
+        if any(words in note for words in (" is not listed", "gc.get_objects", "shares memory")):
             yield note
     for end, name in _FOREIGN.items():
         if any(path.endswith(f"/{end}") for path in recording.source_paths()):

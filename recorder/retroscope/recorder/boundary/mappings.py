@@ -2,8 +2,9 @@
 
 What other processes write into a shared map later is recorded at the next input, what the program itself writes to the
 file at once (recorder/native-core/shared_memory.h). Shared maps that begin at the same place of a file are the same
-memory in replay, until one is resized. Not seen are other processes that write to the file, or to a map of it where
-this one can only be read or is private, and what other maps of a file show of each other.
+memory in replay, until one is resized. Not seen are what others write to a large file before this process has started
+one, or where this one can only read it; what shows of others in a private map; and what other maps of a file show of
+each other.
 """
 
 import posix
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from retroscope.recorder.annotations import Args, Core, Kwargs
 
 _PIECE = 1 << 24
+_SMALL = 64 << 10  # of which changes are cheap to find
+_NEVER, _LATER, _NOW, _NOW_ALL = range(4)
 _ENXIO = 6
 _READ, _WRITE = 1, 2  # PROT_ and ACCESS_ alike
 _COPY = 3  # ACCESS_COPY
@@ -72,26 +75,39 @@ def _pieces(view: "Any", descriptor: int, offset: int) -> "Any":
 
 
 def _is_shared(args: "Args", kwargs: "Kwargs") -> bool:
-    """Can this process and others see in it what the other has written?"""
+    """Does it show what others write to the file, or to maps of it?"""
     private = _given(args, kwargs, 2, "flags", _SHARED) & _PRIVATE
-    return not private and _access(args, kwargs) not in (_COPY, _READ)
+    return not private and _access(args, kwargs) != _COPY
 
 
 def _is_open_to_all(descriptor: int) -> bool:
-    """Is it of memory only, made to be shared? Another file may be as well: that shows when the program forks."""
+    """Is it of memory only, or has no name any more: made to be shared?"""
     try:
-        return posix.readlink(f"/proc/self/fd/{descriptor}").startswith(("/dev/shm/", "/memfd:"))
+        path = posix.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
         return False
+    return path.startswith(("/dev/shm/", "/memfd:")) or path.endswith(" (deleted)")
+
+
+def _watch(descriptor: int, size: int, args: "Args", kwargs: "Kwargs") -> int:
+    """When others may write there: `enum map_watch` of recorder/native-core/maps.h."""
+    if not _is_shared(args, kwargs):
+        return _NEVER
+    if descriptor == -1:
+        return _LATER
+    if _is_open_to_all(descriptor):
+        return _NOW_ALL
+    if size <= _SMALL:
+        return _NOW
+    return _NEVER if _access(args, kwargs) == _READ else _LATER
 
 
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """None: no file. The file's own position stays: pieces are sought on another description of it."""
     mapped, shared = _given(args, kwargs, 0, "fileno", -1), _is_shared(args, kwargs)
-    if shared or mapped != -1:
-        open_to_all = mapped != -1 and shared and _is_open_to_all(mapped)
-        _core.share_memory(result, shared, open_to_all, mapped, _offset(args, kwargs))
     if mapped == -1:
+        if shared:
+            _core.share_memory(result, True, _LATER, -1, 0, None)
         return None
     try:
         descriptor = posix.open(f"/proc/self/fd/{mapped}", posix.O_RDONLY | posix.O_CLOEXEC)
@@ -99,22 +115,28 @@ def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any"
         descriptor = -1  # not a file that can be opened again: seeking fails too
     try:
         with memoryview(result) as view:
-            return (len(view), list(_pieces(view, descriptor, _offset(args, kwargs))), _core.earlier_memory(result))
+            size, offset = len(view), _offset(args, kwargs)
+            watch, pieces = _watch(mapped, size, args, kwargs), list(_pieces(view, descriptor, offset))
+            _core.share_memory(result, shared, watch, mapped, offset, pieces)
+            return (size, pieces, _core.earlier_memory(result), watch)
     finally:
         if descriptor >= 0:
             posix.close(descriptor)
 
 
 def _decode(value: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
+    shared = _is_shared(args, kwargs)
     if value is None:
         made = _kind.__new__(self, *args, **(kwargs or {}))
         _core.unshare_memory(made)
-    else:
-        made = _of_file(value, self, args, kwargs)
-    if value is not None or _is_shared(args, kwargs):
-        _core.share_memory(made, _is_shared(args, kwargs), False, -1, 0)
-    if value is not None and value[2:] > (0,):
-        _core.join_memory(made, value[2])
+        if shared:
+            _core.share_memory(made, True, _LATER, -1, 0, None)
+        return made
+    made = _of_file(value, self, args, kwargs)
+    earlier, watch = value[2:]
+    _core.share_memory(made, shared, watch, -1, 0, None)
+    if earlier:
+        _core.join_memory(made, earlier)
     return made
 
 

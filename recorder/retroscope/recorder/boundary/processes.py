@@ -126,6 +126,12 @@ def _spawn(self: "Any", args: "Args", kwargs: "Kwargs") -> "Args | None":
     return None if words is None else (args[0], words, pairs, *args[3:])
 
 
+def _note_start(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
+    """What it shares with this process, it may write into from now on."""
+    _core.starts_process()
+    return True
+
+
 def _tell_started(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """It may come to the drain only after we are gone: so the drain waits for it."""
     paths = args[1] if isinstance(args[0], (list, tuple)) else args[:1]
@@ -152,6 +158,7 @@ def rewrite_exec(self: "Any", args: "Args", kwargs: "Kwargs") -> "Args | None":
     return (args[0], words)
 
 
-SPAWN = adapt(_tell_started, None, rewrite=_spawn)
+SPAWN = adapt(_tell_started, None, when=_note_start, rewrite=_spawn)
+_FORK_EXEC = adapt(_tell_started, None, when=_note_start, rewrite=_fork_exec)
 
-MODULES = [Module("_posixsubprocess", special={"fork_exec": adapt(_tell_started, None, rewrite=_fork_exec)})]
+MODULES = [Module("_posixsubprocess", special={"fork_exec": _FORK_EXEC})]
