@@ -25,6 +25,7 @@ SOURCES = {
     "shift": f"# coding: shift_jis\n{JAPANESE}".encode("shift_jis"),
     "seven bits": "# coding: utf-7\nprint('é')\nraise ValueError('é')\n".encode("utf-7"),
     "euro": "# coding: iso8859-15\nprint('€')\nraise ValueError('€')\n".encode("iso8859-15"),
+    "no suffix": f"#!/usr/bin/python\n# coding: koi8-r\n{RUSSIAN}".encode("koi8-r"),
     "marked": "\ufeffprint('é')\nraise ValueError('é')\n".encode(),
     "marked as another": "\ufeff# coding: cp1251\nprint('é')\n".encode(),
     "no encoding": b"# coding: no-such\n",
@@ -38,17 +39,18 @@ SOURCES = {
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_source_is_read_as_by_plain_python(tmp_path: Path, name: str) -> None:
-    (tmp_path / "program.py").write_bytes(SOURCES[name])
+    file = "program" if name == "no suffix" else "program.py"
+    (tmp_path / file).write_bytes(SOURCES[name])
 
     def run(*command: str) -> subprocess.CompletedProcess[bytes]:
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False, timeout=60)
 
-    plain = run(sys.executable, "program.py")
-    recorded = run(SCOPE, "record", "-q", "program.py")
+    plain = run(sys.executable, file)
+    recorded = run(SCOPE, "record", "-q", file)
     assert (recorded.returncode, recorded.stdout) == (plain.returncode, plain.stdout)
     assert recorded.stderr.decode() == plain.stderr.decode()
-    (tmp_path / "program.py").unlink()
+    (tmp_path / file).unlink()
     replayed = run(SCOPE, "verify", "--output")
     assert (replayed.returncode, replayed.stdout) == (0, recorded.stdout)
     assert replayed.stderr.rpartition(b"replayed ")[0] == recorded.stderr

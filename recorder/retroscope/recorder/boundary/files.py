@@ -8,6 +8,7 @@ which encoding that is.
 
 import _io
 import posix
+import sys
 
 from retroscope.recorder.boundary.declare import PASS, RERUN, Module, Type, adapt, buffer, output, thread
 
@@ -50,11 +51,16 @@ def _is_open(descriptor: int) -> bool:
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     name = args[0] if args else None
     descriptor = self.fileno()
-    if type(name) is str and name.endswith(".py") and self.readable():
+    if type(name) is str and (name.endswith(".py") or _is_program(name)) and self.readable():
         head = _encoding_lines(descriptor)
         if head:
             return (descriptor, self._blksize, head)
     return (descriptor, self._blksize)
+
+
+def _is_program(path: str) -> bool:
+    main = sys.modules.get("__main__")
+    return type(main) is type(sys) and main.__dict__.get("__file__") == path
 
 
 def _encoding_lines(descriptor: int) -> bytes:
