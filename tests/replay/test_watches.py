@@ -181,6 +181,43 @@ def test_a_variable_whose_function_does_not_run_is_not_passed_over_in_silence(pr
         assert "not watched on the way" in moment.text
 
 
+REPLACED = """\
+class Holder:
+    pass
+holder = Holder()
+holder.state = {"phase": 1}
+holder.state["phase"] = 2
+holder.state = "none"
+others = [{} for _ in range(9)]
+del others
+others = [{"other": n} for n in range(9)]
+end = 1
+"""
+
+
+def test_a_place_that_another_object_has_taken_over_is_followed_to_where_its_own_died(tmp_path: Path) -> None:
+    """The memory of the dictionary is that of others two times before the end."""
+    program = tmp_path / "replaced.py"
+    program.write_text(REPLACED)
+    subprocess.run([SCOPE, "record", "-q", "-o", str(tmp_path / "t.db"), str(program)], check=True)
+    with Timeline.open(tmp_path / "t.db") as timeline:
+        timeline.goto_hit(Breakpoint(1, path=str(program), line=5), 1)
+        timeline.watch(3, "holder.state['phase']")
+        after = []
+        while (moment := timeline.run()).reason is StopReason.BREAKPOINT:
+            after.append((moment.text, timeline.stack()[0].line))
+        assert after[0] == ("holder.state['phase'] is 2 now, it was 1", 6)
+        assert after[1][1] == 7
+        assert "it was 2" in after[1][0]
+        timeline.goto_hit(Breakpoint(1, path=str(program), line=10), 1)
+        said = [timeline.reverse_run().text for _ in range(2)]
+        assert said[0].startswith("holder.state['phase'] loses its value here, it was 2; its place is that of another")
+        assert timeline.stack()[0].line == 5
+        assert said[1] == "holder.state['phase'] becomes 2 here, it was 1"
+        while (moment := timeline.reverse_run()).reason is StopReason.BREAKPOINT:
+            assert timeline.stack()[0].line == 4, "before that the place belonged to others"
+
+
 def test_a_coroutines_variable_is_watched_while_it_waits(recorded: Recorder) -> None:
     with Timeline.open(recorded("awaited")) as timeline:
         timeline.goto_hit(Breakpoint(1, path=str(PROGRAMS / "awaited.py"), line=14), 1)

@@ -62,6 +62,10 @@ class NeverWritten(ReplayError):
     """No line of the recording did it: the whole of it was searched."""
 
 
+class OutOfSight(NeverWritten):
+    """Not known before some tick, where the place was that of something else."""
+
+
 class LastWrite:
     """One question on the current moment of `motion`."""
 
@@ -72,12 +76,15 @@ class LastWrite:
         subject: Subject,
         state: State | None = None,
         index: Index | None = None,
+        since: int | None = None,
     ) -> None:
-        """`index`: where the answer is looked up first; None: it is searched for."""
+        """`index`: where the answer is looked up first; None: it is searched for. `since`: a tick at which the subject
+        was there; None: it is there now."""
         self._motion = motion
         self._index = index
         self._expression = expression
         self._subject = subject
+        self._since = motion.current.tick if since is None else since
         self._state = state or state_in(motion.current, subject)
         if self._state is None:
             raise ReplayError(f"{expression} has no value here")
@@ -106,10 +113,19 @@ class LastWrite:
             change = self._change_before(state, upto)
             before = self._before(change)
             if before is None and not state.value:
-                raise NeverWritten(f"{self._expression} never had a value")
+                before = self._of_another(change)
             if not state.is_the_same_as(before):
                 return change
             state, upto = before, change.tick - 1
+
+    def _of_another(self, change: Match) -> State:
+        """What it was before a change since which its place has no value: the object that has it has died there."""
+        if not change.owner_is_reborn or change.tick <= self._since:
+            raise NeverWritten(f"{self._expression} never had a value")
+        before = self._state_at(change.tick - 1)
+        if before is None:
+            raise OutOfSight(f"before tick {change.tick} the place of {self._expression} was that of something else")
+        return before
 
     def _written(self, change: Match, visible_only: bool) -> Write:
         state, before = self._state, self._before(change)
@@ -118,6 +134,8 @@ class LastWrite:
         if is_own and self._pauses and not self._is_made_at(change):
             return self._written_by_its_own_line(change, visible_only)
         tick, remark = self._writer(change, is_own)
+        if before is None and not state.value:
+            before, remark = self._of_another(change), "; its place is that of another object since" + remark
         sentence = self._sentence(state, change.tick, before) + remark
         return Write(self._seen_tick(tick) if visible_only else tick, sentence)
 

@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from retroscope.replay.last_write import LastWrite, NeverWritten, State, Subject, Write, state_in, subject_of
+from retroscope.replay.last_write import (
+    LastWrite,
+    NeverWritten,
+    OutOfSight,
+    State,
+    Subject,
+    Write,
+    state_in,
+    subject_of,
+)
 from retroscope.replay.legs import Search
 from retroscope.replay.moments import ReplayError
 from retroscope.replay.motion import Motion
@@ -25,6 +34,8 @@ class Watchable:
     expression: str
     text: str
     subject: Subject
+    tick: int
+    """The moment: whatever was at the place before belonged to others."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class _Watch:
     id: int
     expression: str
     subject: Subject
+    tick: int
 
 
 class Watches:
@@ -41,6 +53,8 @@ class Watches:
         self._motion = motion
         self._watches: list[_Watch] = []
         self._states: dict[int, State | None] = {}
+        self._lost: list[str] = []
+        """Those that the last search for a change could not follow to its end."""
 
     def __bool__(self) -> bool:
         return bool(self._watches)
@@ -52,11 +66,11 @@ class Watches:
         if state is None:
             raise ReplayError(f"{expression} has no value here")
         _check_size([(expression, state)])
-        return Watchable(expression, state.text, subject)
+        return Watchable(expression, state.text, subject, self._motion.current.tick)
 
     def add(self, number: int, watched: Watchable) -> None:
         """Watches this place, at any moment at which it exists."""
-        self._watches.append(_Watch(number, watched.expression, watched.subject))
+        self._watches.append(_Watch(number, watched.expression, watched.subject, watched.tick))
 
     def keep(self, numbers: Iterable[int]) -> None:
         """Forgets all others."""
@@ -95,19 +109,24 @@ class Watches:
         return state.reborn(match.owner_is_reborn)
 
     def unseen(self) -> str:
-        """A remark about watches that cannot be followed from the current moment on; empty when all can."""
+        """A remark about watches that cannot be followed from the current moment on, or that `last` could not follow;
+        empty when all can."""
         current = self._motion.current
         process = self._motion.stand(current.tick) if current.over else current
         names = [watch.expression for watch in self._watches if state_in(process, watch.subject) is None]
         if process is not current:
             self._motion.give_back(process)
-        if not names:
-            return ""
-        return f"; not watched on the way, for there was no place for it to begin with: {', '.join(names)}"
+        remark = ""
+        if names:
+            remark = f"; not watched on the way, for there was no place for it to begin with: {', '.join(names)}"
+        if self._lost:
+            remark += f"; not watched all the way, for its place was something else's: {', '.join(self._lost)}"
+        return remark
 
     def last(self, visible_only: bool) -> tuple[int, Write] | None:
         """(number, write) of the last change before the current moment; None when nothing that exists was changed."""
         found = []
+        self._lost = []
         current = self._motion.current
         process = self._motion.stand(current.tick) if current.over else current
         try:
@@ -125,7 +144,10 @@ class Watches:
         if state is None:
             return None
         try:
-            return LastWrite(self._motion, watch.expression, watch.subject, state).find(visible_only)
+            return LastWrite(self._motion, watch.expression, watch.subject, state, None, watch.tick).find(visible_only)
+        except OutOfSight:
+            self._lost.append(watch.expression)
+            return None
         except NeverWritten:
             return None
 
