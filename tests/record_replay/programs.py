@@ -71,6 +71,7 @@ PROGRAMS = [
     script("recursion"),
     script("recursion_through_c"),
     script("redirected"),
+    script("screens"),
     script("sockets"),
     script("sockets_scattered"),
     script("service_asyncio"),

@@ -28,6 +28,7 @@ _CALLS = {
         zmq.backend.cython._zmq.Socket.recv_into zmq.backend.cython._zmq.zmq_poll zmq.backend.cython._zmq.proxy
         zmq.backend.cython._zmq.proxy_steerable zmq.backend.cython._zmq.monitored_queue
         zmq.backend.cython._zmq.Context.term
+        _curses.napms _curses.window.getch _curses.window.getkey _curses.window.get_wch _curses.window.getstr
         _ssl._SSLSocket.do_handshake _ssl._SSLSocket.read _ssl._SSLSocket.write _ssl._SSLSocket.shutdown
     """,
     "BLOCKS_READ": "posix.read posix.readv",
