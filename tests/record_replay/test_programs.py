@@ -80,53 +80,58 @@ def agrees(replayed: bytes, recorded: bytes, whole: bool) -> bool:
     return replayed.startswith(recorded)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "run"
+@dataclass(frozen=True)
+class Ran:
+    """A program, what it did under plain Python and while it was recorded, and its trace; `folder`, where it ran, is
+    gone."""
+
+    program: Program
+    folder: Path
+    trace: Path
+    plain: Outcome
+    recorded: Outcome
 
 
 def by_name(program: Program) -> str:
     return program.name
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
-def test_plain_python_does_what_the_table_says(program: Program, folder: Path) -> None:
-    lay_out(program, folder)
-    plain = run([sys.executable, *program.argv], folder, ENVIRONMENT, program.stdin)
-    assert plain.status == program.status, plain.stderr.decode()
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
-def test_a_recorded_program_does_what_plain_python_does(program: Program, folder: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module", params=PROGRAMS, ids=by_name)
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    program, home = request.param, tmp_path_factory.mktemp("program")
+    folder, trace = home / "run", home / "trace.db"
     lay_out(program, folder)
     plain = run([sys.executable, *program.argv], folder, ENVIRONMENT, program.stdin)
     lay_out(program, folder)
-    trace = tmp_path / "trace.db"
     recorded = run([SCOPE, "record", "-q", "-o", str(trace), *program.argv], folder, ENVIRONMENT, program.stdin)
-    assert recorded.status == program.status, recorded.stderr.decode()
-    if program.same:
-        assert recorded.stdout.decode() == plain.stdout.decode()
-        assert recorded.stderr.decode() == plain.stderr.decode()
-
-
-@pytest.mark.parametrize("program", PROGRAMS, ids=by_name)
-def test_a_replay_repeats_the_output_with_the_files_gone(program: Program, folder: Path, tmp_path: Path) -> None:
-    lay_out(program, folder)
-    trace, elsewhere = tmp_path / "trace.db", tmp_path / "elsewhere"
-    recorded = run([SCOPE, "record", "-q", "-o", str(trace), *program.argv], folder, ENVIRONMENT, program.stdin)
-    assert recorded.status == program.status, recorded.stderr.decode()
     shutil.rmtree(folder)
-    elsewhere.mkdir()
-    verified = run([SCOPE, "verify", str(trace), "--output"], elsewhere, ELSEWHERE)
+    return Ran(program, folder, trace, plain, recorded)
+
+
+def test_plain_python_does_what_the_table_says(ran: Ran) -> None:
+    assert ran.plain.status == ran.program.status, ran.plain.stderr.decode()
+
+
+def test_a_recorded_program_does_what_plain_python_does(ran: Ran) -> None:
+    assert ran.recorded.status == ran.program.status, ran.recorded.stderr.decode()
+    if ran.program.same:
+        assert ran.recorded.stdout.decode() == ran.plain.stdout.decode()
+        assert ran.recorded.stderr.decode() == ran.plain.stderr.decode()
+
+
+def test_a_replay_repeats_the_output_with_the_files_gone(ran: Ran, tmp_path: Path) -> None:
+    recorded = ran.recorded
+    assert recorded.status == ran.program.status, recorded.stderr.decode()
+    verified = run([SCOPE, "verify", str(ran.trace), "--output"], tmp_path, ELSEWHERE)
     assert verified.status == 0, verified.stderr.decode()
     replayed = without_closing_line(verified)
     for stream, again, once in (
         ("stdout", replayed.stdout, recorded.stdout),
         ("stderr", replayed.stderr, recorded.stderr),
     ):
-        assert agrees(again, once, program.whole), f"{stream}:\n{again.decode()}\nrecorded:\n{once.decode()}"
-    assert not folder.exists(), "the replay wrote where the program had written"
-    assert list(elsewhere.iterdir()) == []
+        assert agrees(again, once, ran.program.whole), f"{stream}:\n{again.decode()}\nrecorded:\n{once.decode()}"
+    assert not ran.folder.exists(), "the replay wrote where the program had written"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_program_that_is_not_there_is_told_as_plain_python_tells_it(tmp_path: Path) -> None:
