@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,13 +72,35 @@ def prepare(name: str, executable: str, settings: list[str], extras: str = "[dev
     wanted = fingerprint([executable, extras, *settings])
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
-    print(f"setting up .venv/{name} ({executable})", file=sys.stderr, flush=True)
+    print(f"setting up .venv/{name} ({executable})\n", end="", file=sys.stderr, flush=True)
     if not python.exists():
         subprocess.run([executable, "-m", "venv", "--clear", str(home)], check=True)
     quiet = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     subprocess.run([*quiet, *settings, "--editable", f"{ROOT}{extras}"], check=True)
     stamp.write_text(wanted)
     return python
+
+
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def prepare_all(pythons: dict[str, str]) -> dict[str, Path]:
+    """An environment for testing with each of these interpreters, by version; they are made side by side.
+
+    That of the tools serves as well where it is of the same interpreter.
+    """
+    tools = ROOT / ".venv" / "tools"
+
+    def ready(version: str) -> Path:
+        stamp = tools / "installed.txt"
+        if stamp.exists() and stamp.read_text() == fingerprint([pythons[version], "[dev]"]):
+            return tools / "bin" / "python"
+        return prepare(version, pythons[version], [])
+
+    with ThreadPoolExecutor(processors()) as side_by_side:
+        return dict(zip(pythons, side_by_side.map(ready, pythons)))
 
 
 def main() -> int:

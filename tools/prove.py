@@ -173,7 +173,7 @@ def found(runs: list[Run]) -> list[str]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Record programs many times, verify each recording, count.")
-    parser.add_argument("--scope", action="append", help="a scope command (default: those of .venv/3.*)")
+    parser.add_argument("--scope", action="append", help="a scope command (default: those below .venv/)")
     parser.add_argument("--runs", type=int, default=200, metavar="N", help="of each program (default: 200)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only programs with TEXT in their line")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "proof", help="where the results are kept")
@@ -198,7 +198,8 @@ def main() -> int:
     file = given.folder / "runs.jsonl"
     runs = known(file)
     if not (given.table or given.document):
-        scopes = {version_of(scope): scope for scope in given.scope or sorted(ROOT.glob(".venv/3.*/bin/scope"))}
+        ours = [*ROOT.glob(".venv/tools/bin/scope"), *sorted(ROOT.glob(".venv/3.*/bin/scope"))]
+        scopes = {version_of(scope): scope for scope in given.scope or ours}
         for number, program, python in wanted(runs, given.runs, scopes, given.only):
             made = prove(str(scopes[python]), python, program, number, given.folder, given.seconds)
             runs.append(made)

@@ -59,6 +59,7 @@ def test_command_lines() -> None:
 LONG = ["a" * 20_000, "eyJ-" * 5000, "a://" * 5000, "token " * 4000, "-----BEGIN " * 2000, "a:" * 9000]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
 def test_no_text_takes_long(text: str) -> None:
     begin = time.perf_counter()

@@ -105,6 +105,7 @@ def test_pause_while_nothing_moves_does_nothing(client: Client, fine: Path) -> N
     assert go(client, "next")["reason"] == "step"
 
 
+@pytest.mark.alone
 def test_disconnect_does_not_wait_for_a_long_motion(fine: Path) -> None:
     with Adapter(FAKE, FAKE_PACE="5") as adapter:
         start(adapter.client, "launch", program=str(fine))

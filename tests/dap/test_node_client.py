@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -27,14 +28,16 @@ def modules() -> Path:
     """A folder with the client's npm packages, installed once for each lock file."""
     lock = (PROJECT / "package-lock.json").read_bytes()
     folder = ROOT / ".cache" / f"dap-node-{hashlib.sha256(lock).hexdigest()[:12]}"
-    if not (folder / "complete").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(PROJECT / name, folder)
-        install = ["npm", "ci", "--no-audit", "--no-fund"]
-        done = subprocess.run(install, cwd=folder, check=False, **QUIETLY)
-        assert done.returncode == 0, f"npm could not install what the test client needs:\n{done.stderr}"
-        (folder / "complete").touch()
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "one at a time", "w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            for name in ("package.json", "package-lock.json", ".npmrc"):
+                shutil.copy(PROJECT / name, folder)
+            install = ["npm", "ci", "--no-audit", "--no-fund"]
+            done = subprocess.run(install, cwd=folder, check=False, **QUIETLY)
+            assert done.returncode == 0, f"npm could not install what the test client needs:\n{done.stderr}"
+            (folder / "complete").touch()
     return folder / "node_modules"
 
 

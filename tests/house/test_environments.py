@@ -64,3 +64,20 @@ def test_a_change_of_the_core_asks_for_a_new_installation(tmp_path: Path, monkey
     assert environments.fingerprint([]) == before
     (core / "ring.c").write_text("changed")
     assert environments.fingerprint([]) != before
+
+
+def test_the_environment_of_the_tools_serves_its_interpreter_until_the_core_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pyproject.toml", "CMakeLists.txt"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "prepare", lambda name, executable, settings: Path(name, executable))
+    tools = tmp_path / ".venv" / "tools"
+    tools.mkdir(parents=True)
+    (tools / "installed.txt").write_text(environments.fingerprint(["/python3.11", "[dev]"]))
+    pythons = {"3.11": "/python3.11", "3.12": "/python3.12"}
+    made = Path("3.12", "/python3.12")
+    assert environments.prepare_all(pythons) == {"3.11": tools / "bin" / "python", "3.12": made}
+    (tmp_path / "CMakeLists.txt").write_text("changed")
+    assert environments.prepare_all(pythons) == {"3.11": Path("3.11", "/python3.11"), "3.12": made}

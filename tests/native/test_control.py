@@ -135,6 +135,7 @@ def test_dead_lookers_and_snapshots_are_no_hindrance(noisy: Debuggee) -> None:
     assert len(children) < 10
 
 
+@pytest.mark.alone
 def test_a_runaway_look_is_ended(noisy: Debuggee) -> None:
     with Debuggee(NOISY, "0.3") as limited:
         limited.run(4)

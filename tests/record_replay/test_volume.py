@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.hour import HERE, SCOPE, Growth, watched
 
 REQUESTS = 300_000
@@ -17,6 +19,7 @@ def is_flat(growth: Growth) -> bool:
     return growth.most <= growth.early + SLACK
 
 
+@pytest.mark.alone
 def test_memory_stays_flat(tmp_path: Path) -> None:
     trace = tmp_path / "trace.db"
     program = [str(HERE / "programs" / "service_hours.py"), str(REQUESTS)]
@@ -28,6 +31,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     assert is_flat(replayed), replayed
 
 
+@pytest.mark.alone
 def test_growth_would_be_seen() -> None:
     grows = "kept = []\nfor _ in range(40):\n    kept.append(b'x' * 1_000_000)\n    __import__('time').sleep(0.05)\n"
     own, _, _ = watched([sys.executable, "-c", grows])

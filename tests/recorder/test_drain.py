@@ -135,6 +135,7 @@ def test_a_producer_that_gave_up_is_told(path: Path) -> None:
         assert trace.process(1).stopped == "the recorder inside the program gave up"
 
 
+@pytest.mark.alone
 def test_a_running_recording_is_readable_within_a_second(path: Path) -> None:
     ready, go = os.pipe()
 
@@ -162,12 +163,14 @@ def test_a_running_recording_is_readable_within_a_second(path: Path) -> None:
     look()
 
 
+@pytest.mark.alone
 def test_waiting_costs_almost_nothing(path: Path) -> None:
     before = time.process_time()
     record(path, lambda ring: time.sleep(2))
     assert time.process_time() - before < 0.15
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("records", [0, 1])
 def test_short_programs_end_at_once(path: Path, records: int) -> None:
     record(path, lambda ring: None)  # imports done

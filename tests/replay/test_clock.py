@@ -78,6 +78,7 @@ def test_times_of_the_day() -> None:
         assert parse_time(wrong, start) is None
 
 
+@pytest.mark.alone
 def test_at_the_prompt(recorded: Recorder, tmp_path: Path) -> None:
     said = answers(recorded("clocked"), "goto +0.2s", "tick").splitlines()
     assert told(said[0]) < 0.2

@@ -133,6 +133,7 @@ thread.join()
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("text", [HOT, HOT_IN_A_THREAD], ids=["alone", "in a thread"])
 def test_a_condition_in_a_hot_loop_is_judged_in_microseconds(tmp_path: Path, text: str) -> None:
     path = tmp_path / "loop.py"

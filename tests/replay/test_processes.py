@@ -108,6 +108,7 @@ def test_a_looker_that_is_killed_is_an_answer(long_run: Path) -> None:
         assert timeline.stack()
 
 
+@pytest.mark.alone
 def test_an_interrupt_from_another_thread_ends_a_long_motion(long_run: Path) -> None:
     line = next(n for n, text in enumerate((PROGRAMS / "long.py").read_text().splitlines(), 1) if "total += " in text)
     with Timeline.open(long_run) as timeline:

@@ -135,6 +135,7 @@ def test_looking_cannot_reach_outside(walked_trace: Path) -> None:
     assert "reaches outside the recording" in done.stderr
 
 
+@pytest.mark.alone
 def test_an_endless_expression_is_stopped(walked_trace: Path) -> None:
     began = time.monotonic()
     done = scripted(walked_trace, "print all(iter(int, 1))\n", "tick")

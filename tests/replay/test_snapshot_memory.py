@@ -116,6 +116,7 @@ for row in rows[::5]:
 """
 
 
+@pytest.mark.alone
 def test_what_is_known_without_measuring_and_slow_lines(tmp_path: Path) -> None:
     """PSS is never more than what is known of all that was made, and not much less; slow lines have snapshots too."""
     program = tmp_path / "growing.py"

@@ -193,6 +193,7 @@ def test_a_divergence_is_told_whole_and_ends_with_3(
     assert "nothing after this tick can be trusted" in err
 
 
+@pytest.mark.alone
 def test_it_takes_no_longer_than_it_must(recorded: Recorder) -> None:
     began = time.monotonic()
     assert scope("verify", recorded("long")).returncode == 0
