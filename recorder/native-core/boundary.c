@@ -235,14 +235,14 @@ boundary_entry *boundary_of_slot(PyTypeObject *type, boundary_original original)
 static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"target", "owner", "attribute", "name", "policy", "index", "descriptor",
-                            "encode", "decode", "when", "wrap", "member", "blocking", "changes", "rewrite", NULL};
+                            "encode", "decode", "when", "wrap", "member", "blocking", "changes", "rewrite", "asks", NULL};
     PyObject *target, *owner, *name, *encode = NULL, *decode = NULL, *when = NULL, *wrap = NULL, *member = NULL,
              *changes = NULL, *rewrite = NULL;
     const char *attribute;
-    int policy, blocking = BLOCKS_NEVER;
+    int policy, blocking = BLOCKS_NEVER, asks = 0;
     Py_ssize_t index = 0, descriptor = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsUi|nnOOOOO!iO!O", names, &target, &owner, &attribute, &name, &policy,
-                                     &index, &descriptor, &encode, &decode, &when, &wrap, &PyMemberDescr_Type, &member, &blocking, &PyTuple_Type, &changes, &rewrite))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOsUi|nnOOOOO!iO!Op", names, &target, &owner, &attribute, &name, &policy,
+                                     &index, &descriptor, &encode, &decode, &when, &wrap, &PyMemberDescr_Type, &member, &blocking, &PyTuple_Type, &changes, &rewrite, &asks))
         return NULL;
     if (used > TRAMPOLINES - 1)
         return PyErr_Format(PyExc_RuntimeError, "more than %d callables at the boundary", TRAMPOLINES);
@@ -253,6 +253,7 @@ static PyObject *patch(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kw
     entry->name = Py_NewRef(name);
     entry->policy = (enum boundary_policy)policy;
     entry->blocking = (enum boundary_blocking)blocking;
+    entry->asks = asks;
     entry->index = index;
     entry->descriptor = descriptor;
     entry->encode = Py_XNewRef(encode);
@@ -298,7 +299,7 @@ boundary_entry *boundary_foreign(PyObject *name)
 static PyMethodDef functions[] = {
     {"patch", (PyCFunction)(void (*)(void))patch, METH_VARARGS | METH_KEYWORDS,
      "patch(target, owner, attribute, name, policy, index=0, descriptor=0, encode, decode, when, wrap, member,\n"
-     "blocking=0, changes) -> int\n"
+     "blocking=0, changes, rewrite, asks=False) -> int\n"
      "Puts a callable or attribute behind the boundary, in place; returns its index in the stream."},
     {0},
 };

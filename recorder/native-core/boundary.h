@@ -73,6 +73,7 @@ struct boundary_entry {
     Py_ssize_t descriptor;       /* OUTPUT: argument that is the descriptor, -1: self is a FileIO */
     enum boundary_policy policy;
     enum boundary_blocking blocking;
+    bool asks;                   /* it does not wait, but tells what other processes have done */
     bool is_python;              /* the original is a Python function of CPython's own */
     unsigned id;
 };

@@ -201,7 +201,7 @@ static PyObject *run_python(boundary_entry *entry, const boundary_call *call)
 void record_outcome(boundary_entry *entry, const boundary_call *call, PyObject *result, uint32_t digest)
 {
     shared_memory_written(entry, call, result);
-    shared_memory_record(entry->blocking != BLOCKS_NEVER);
+    shared_memory_record(entry);
     if (!result)
         record_raised(entry, call, digest);
     else if (entry->policy == POLICY_OUTPUT)

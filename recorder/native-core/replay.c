@@ -214,7 +214,7 @@ static void expect(boundary_entry *entry, uint32_t digest, const boundary_call *
 {
     context_may_wait(entry->name, call->self);
     peek_outcome(record);
-    shared_memory_restore(entry->blocking != BLOCKS_NEVER);
+    shared_memory_restore(entry);
     unsigned kind = record->kind;
     if (record->callable != entry->id || (kind != KIND_RESULT && kind != KIND_RAISED && kind != KIND_SOURCE)) {
         core_hide();

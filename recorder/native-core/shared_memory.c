@@ -155,31 +155,36 @@ static void write_record(mapping *m, size_t most, unsigned part_of)
         PyErr_Clear(); /* out of memory: replay will differ, and say so */
 }
 
-/* Is it compared here? On both sides the same. */
-static bool is_compared(mapping *m, bool waited)
+/* Is it compared here, after a call of `entry` (NULL: where a handler begins)? On both sides the same. */
+static bool is_compared(mapping *m, const boundary_entry *entry)
 {
     if (m->picture && !map_is_whole(m)) {
         PyMem_RawFree(m->picture);
         m->picture = NULL;
         m->watch = WATCH_NEVER;
     }
-    return m->picture && (waited || m->size <= SMALL);
+    return m->picture && (m->size <= SMALL || !entry || entry->asks || entry->blocking != BLOCKS_NEVER);
 }
 
-static void tell_shared(void)
+static void tell_shared(const mapping *m)
 {
-    static bool told;
-    tell_once(&told, "the program shares memory with other processes: what they write is recorded at each input of this "
-                     "one; read before the next input, it is not what replay shows");
+    static bool told, told_of_large;
+    if (m->size <= SMALL)
+        tell_once(&told, "the program shares memory with other processes: what they write is recorded at each input of "
+                         "this one; read before the next input, it is not what replay shows");
+    else
+        tell_once(&told_of_large, "the program shares memory with other processes: what they write into a map over 64 KiB is "
+                                  "recorded where this one waits, or asks about files, processes and semaphores; read "
+                                  "before that, it is not what replay shows");
 }
 
-void shared_memory_record(bool waited)
+void shared_memory_record(const boundary_entry *entry)
 {
     for (mapping *m = maps; m; m = m->next) {
-        size_t most = is_compared(m, waited) ? readable(m) : 0;
+        size_t most = is_compared(m, entry) ? readable(m) : 0;
         if (most == 0 || memcmp(m->data, m->picture, most) == 0)
             continue;
-        tell_shared();
+        tell_shared(m);
         wall_clock_after_wait();
         write_record(m, most, OF_OUTCOME);
     }
@@ -188,7 +193,7 @@ void shared_memory_record(bool waited)
 void shared_memory_record_inside(void)
 {
     for (mapping *m = maps; m; m = m->next)
-        if (is_compared(m, true))
+        if (is_compared(m, NULL))
             write_record(m, readable(m), OF_BEFORE);
 }
 
@@ -287,10 +292,10 @@ void shared_memory_replay(const record_view *record)
     core_show();
 }
 
-void shared_memory_restore(bool waited)
+void shared_memory_restore(const boundary_entry *entry)
 {
     for (mapping *m = branch_is_here ? NULL : maps; m; m = m->next) {
-        if (!is_compared(m, waited))
+        if (!is_compared(m, entry))
             continue;
         for (size_t page = 0; page < m->size; page += PAGE) {
             size_t size = m->size - page < PAGE ? m->size - page : PAGE;
@@ -310,5 +315,5 @@ void shared_memory_replay_inside(void)
         compared = true;
     }
     if (compared)
-        shared_memory_restore(true);
+        shared_memory_restore(NULL);
 }

@@ -4,8 +4,8 @@
  * others, which takes an input. So both sides keep a picture of what the memory held after an input. Recording, what
  * differs from it goes into a MEMORY record before that of the next input; replay puts that into its picture, and then
  * makes its memory what the picture is. (What the process itself has written is in it as well. It must be: it may have
- * been overwritten since with what was there before, and then nothing differs.) A large map is looked at after calls
- * that may wait, and where a signal's handler begins, only. What is read before the next input after it was written is
+ * been overwritten since with what was there before, and then nothing differs.) A large map is looked at only
+ * after calls that may wait, or that ask what others have done, and where a signal's handler begins. What is read before the next input after it was written is
  * what replay cannot know; a note says so.
  *
  * A call that writes to a file which is mapped changes the map: that goes into such a record at once. */
@@ -25,10 +25,9 @@ void shared_memory_begins(void);
  * does hold. */
 void shared_memory_watch(mapping *m, PyObject *pieces);
 
-/* Recording, before the outcome of an input is written. `waited`: the call is one that may wait. Replay: when what stands
- * before the outcome was taken. */
-void shared_memory_record(bool waited);
-void shared_memory_restore(bool waited);
+/* Recording, before the outcome of an input is written. Replay: when what stands before the outcome was taken. */
+void shared_memory_record(const boundary_entry *entry);
+void shared_memory_restore(const boundary_entry *entry);
 
 /* The same where no outcome follows: after the record of a signal. */
 void shared_memory_record_inside(void);

@@ -1,4 +1,4 @@
-"""Which calls may wait: other threads run meanwhile (DESIGN: the turn).
+"""Which calls may wait: other threads run meanwhile (DESIGN: the turn). And which ask about other processes.
 
 ALWAYS; READ and WRITE: unless the descriptor that is the first argument is ready; SELF_READ and SELF_WRITE: unless
 the descriptor of self is ready. Everything else keeps the turn. NOT_SIGNALS: keeps it, but may send a signal to this
@@ -46,3 +46,16 @@ _CALLS = {
 }
 
 BLOCKING = {name: kind for kind, names in _CALLS.items() for name in names.split()}
+
+_ASKING = """
+    posix.open posix.openpty posix.stat posix.lstat posix.fstat posix.access posix.readlink posix.listdir posix.scandir
+    posix._path_exists posix._path_lexists posix._path_isfile posix._path_isdir posix._path_islink
+    posix.mkdir posix.rmdir posix.mkfifo posix.link posix.symlink posix.rename posix.replace posix.unlink posix.remove
+    posix.pread posix.preadv posix.lseek posix.kill posix.killpg posix.getppid posix.getpgid posix.pidfd_open
+    _io.FileIO.__init__ _multiprocessing.SemLock._get_value _multiprocessing.SemLock._is_zero
+    _posixshmem.shm_open _posixshmem.shm_unlink
+"""
+
+ASKING = frozenset(_ASKING.split())
+"""Do not wait, but tell what other processes have done: whoever sees that may go on to read what those wrote into
+memory that they share (recorder/native-core/shared_memory.h)."""

@@ -6,7 +6,7 @@ always misses a clock. Policies are those of recorder/native-core/boundary.h.
 
 import sys
 
-from retroscope.recorder.boundary.blocking import BLOCKING
+from retroscope.recorder.boundary.blocking import ASKING, BLOCKING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -236,6 +236,8 @@ def _patch(core: "Core", target: "Any", owner: "Any", attribute: str, name: str,
         options["encode"], options["decode"] = vars(owner)[policy.through[0]], sys.intern(policy.through[1])
     if policy.operation:
         options["index"] = getattr(core, policy.operation)
+    if name in ASKING:
+        options["asks"] = True
     if name in BLOCKING:
         options["blocking"] = getattr(core, BLOCKING[name])
     core.patch(target, owner, attribute, name, getattr(core, policy.kind), **options)
