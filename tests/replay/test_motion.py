@@ -108,6 +108,36 @@ def test_more_matches_than_a_report_holds() -> None:
     motion.close()
 
 
+def test_the_last_hit_is_found_without_going_on_to_the_one_before() -> None:
+    """Of a line that runs twice, and raises there: the first time long before."""
+    lines = [Line()] * 3000
+    lines[5] = lines[2990] = Line(line=3, raises=True)
+    run = Run(lines)
+    motion = Motion(lambda: launch(run))
+    motion.set_breakpoints(TABLE)
+    motion.to_the_end()
+    ran = run.ticks_run
+    groups = motion.backward_by_tick(Search(Want.BREAKPOINT | Want.RAISE), motion.bound)
+    assert [(match.tick, match.kind) for match in next(groups)] == [(2990, Want.RAISE), (2990, Want.BREAKPOINT)]
+    assert run.ticks_run - ran < 500, "it went on to the one before"
+    assert [(match.tick, match.kind) for match in next(groups)] == [(5, Want.RAISE), (5, Want.BREAKPOINT)]
+    assert next(groups, None) is None
+    motion.close()
+
+
+def test_what_happens_at_the_tick_of_a_snapshot_is_not_taken_apart() -> None:
+    """The line of that tick begins before the snapshot and raises after it."""
+    run = Run([Line()] + [Line(line=3, raises=True)] * 300)
+    motion = Motion(lambda: launch(run))
+    motion.set_breakpoints(TABLE)
+    motion.to_the_end()
+    search = Search(Want.BREAKPOINT | Want.RAISE)
+    groups = list(motion.backward_by_tick(search, motion.bound))
+    assert [group[0].tick for group in groups] == list(range(300, 0, -1))
+    assert [match for group in groups for match in group] == list(reversed(everything(run, search)))
+    motion.close()
+
+
 def test_a_tick_beyond_the_end_is_refused_and_nothing_moves() -> None:
     run = Run([Line()] * 50)
     motion = Motion(lambda: launch(run))

@@ -241,6 +241,23 @@ class Motion:
 
         Snapshots are made and go meanwhile; the current process stays.
         """
+        return (each for each in self._backward(search, bound) if isinstance(each, Match))
+
+    def backward_by_tick(self, search: Search, bound: int) -> Iterator[list[Match]]:
+        """The same, those of one tick together: each as soon as it is known that they are all, so that the way to the
+        next, which may be as long as the recording, is gone only for who wants it."""
+        group: list[Match] = []
+        for each in self._backward(search, bound):
+            if group and group[0].tick > (each.tick if isinstance(each, Match) else each):
+                yield group
+                group = []
+            if isinstance(each, Match):
+                group.append(each)
+        if group:
+            yield group
+
+    def _backward(self, search: Search, bound: int) -> Iterator[Match | int]:
+        """The matches, and in between ticks: all that lie after such a one were given."""
         # What the line at bound - 1 raises, and which frames begin there, comes before the line at bound.
         until = bound if search.raises or search.marks else bound - 1
         if search.marks:
@@ -250,10 +267,11 @@ class Motion:
         while some := list(islice(stretches, abreast)):
             for stretch, legs in zip(some, self._scout_abreast(some, search), strict=True):
                 yield from self._matches(legs, stretch.start, stretch.bound, search)
+                yield stretch.start
             is_far = here - some[-1].start > self.snapshots.spacing  # nearby, the way leaves snapshots for later
             abreast = self._processors if is_far else 1
 
-    def _backward_marked(self, search: Search, until: int, bound: int) -> Iterator[Match]:
+    def _backward_marked(self, search: Search, until: int, bound: int) -> Iterator[Match | int]:
         assert search.marks is not None
         for stretch in self._stretches(until, bound):
             search = replace(search, marks=replace(search.marks, before=stretch.bound))
@@ -266,6 +284,7 @@ class Motion:
                 yield match
             if found is not None and found.tick:
                 yield found
+            yield stretch.start
             if found is not None and search.marks:
                 search = replace(search, marks=search.marks.further(found))
 

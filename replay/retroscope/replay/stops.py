@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 
 from retroscope.replay.breakpoints import BreakpointTable
 from retroscope.replay.given_up import GivenUp
@@ -162,11 +161,11 @@ class Stops:
         remark = self._watches.unseen() if search.want & Want.WATCH else ""
         search = replace(search, want=search.want & ~Want.WATCH)
         floor = max(failure or 0, written[1].tick if written else 0)
-        places = groupby(self._found_before(search, bound), lambda match: match.tick)
-        for tick, matches in places:
+        for matches in self._found_before(search, bound):
+            tick = matches[0].tick
             if tick <= floor:
                 break
-            moment = self._accept_past(Tick(tick), list(matches), plain)
+            moment = self._accept_past(Tick(tick), matches, plain)
             if moment is not None:
                 return replace(moment, text=(moment.text + remark).removeprefix("; "))
         if written is not None and written[1].tick == floor:
@@ -185,18 +184,18 @@ class Stops:
             return self.go(self.entry, StopReason.BEGINNING, text + remark)
         return self.go(Tick(1), StopReason.BEGINNING, "the recording begins here" + remark)
 
-    def _found_before(self, search: Search, bound: int) -> Iterator[Match]:
-        """The matches before `bound`, last first: from the index as far as it goes, then by running."""
+    def _found_before(self, search: Search, bound: int) -> Iterator[list[Match]]:
+        """The matches before `bound` by tick, last first: from the index as far as it goes, then by running."""
         if self.index is not None and can_answer(search):
             try:
                 for matches in hits_before(self.index, self._table.entries, bound):
                     bound = matches[0].tick
-                    yield from matches
+                    yield matches
             except (NotIndexed, UnusableIndex):
                 pass  # what is not in it is sought in the recording itself
             else:
                 return
-        yield from self._motion.backward(search, bound)
+        yield from self._motion.backward_by_tick(search, bound)
 
     def _indexed_ahead(self, search: Search, tick: int) -> list[Match] | None:
         """The first matches after `tick`; None when only running can tell."""
