@@ -404,7 +404,7 @@ void count_frame(PyFrameObject *f)
 int count_line_event(PyFrameObject *f)
 {
     PyCodeObject *code = frames_code(frames_traced(f));
-    if ((signals_waiting && signals_are_in_loop()) || (step && !tracer_theirs && code_spins(code)))
+    if ((signals_waiting && signals_are_in_loop()) || (step && code_spins(code)))
         frames_trace_opcodes(f);
     if (step)
         return code_loops(code) ? count_event() : 0;

@@ -385,8 +385,17 @@ bool frames_loops_in_place(const frame *f)
     return _PyOpcode_Deopt[_Py_OPCODE(at)] == JUMP_BACKWARD && _Py_OPARG(at) == 1;
 }
 
+/* The program sets 0 or 1. */
+#define OPCODES_FOR_US 2
+
 void frames_trace_opcodes(PyFrameObject *f)
 {
-    f->f_trace_opcodes = 1;
+    if (!f->f_trace_opcodes)
+        f->f_trace_opcodes = OPCODES_FOR_US;
+}
+
+bool frames_opcodes_are_ours(const PyFrameObject *f)
+{
+    return f->f_trace_opcodes == OPCODES_FOR_US;
 }
 #endif

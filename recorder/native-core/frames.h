@@ -107,7 +107,8 @@ const frame *frames_of_generator(PyObject *generator);
 
 /* 3.11 only, where such a loop makes no line events: is the frame's instruction one that jumps to itself? */
 bool frames_loops_in_place(const frame *f);
-void frames_trace_opcodes(PyFrameObject *f); /* an "opcode" event from now on for each instruction */
+void frames_trace_opcodes(PyFrameObject *f); /* an "opcode" event from now on for each instruction, */
+bool frames_opcodes_are_ours(const PyFrameObject *f); /* of which the program's trace function is not told */
 
 /* Lets the running thread recurse deeper than the program may: an evaluation at the program's recursion limit
  * needs room. */

@@ -2,6 +2,8 @@
 
 #if PY_VERSION_HEX < 0x030C0000
 
+#include "frames.h"
+
 #include <stddef.h>
 
 /* What stood in a thread state before ours. Thread states are reused; an entry is made anew when ours comes in. */
@@ -66,7 +68,7 @@ int tracer_pass_on(PyObject *object, PyFrameObject *frame, int what, PyObject *a
 {
     PyThreadState *state = PyThreadState_Get();
     entry *e = entry_of(state);
-    if (!e->theirs)
+    if (!e->theirs || (what == PyTrace_OPCODE && frames_opcodes_are_ours(frame)))
         return 0;
     int result = e->theirs(object, frame, what, arg);
     put_in_front(state, entry_of(state)); /* it may have set another one */
