@@ -158,6 +158,20 @@ def test_random_walks_through_generators_and_tasks(
     walk(timeline, SUSPENDING, events, ticks, data)
 
 
+@pytest.mark.parametrize("name", ["finish", "reverse_finish"])
+def test_every_generator_and_task_is_left_where_brute_force_says(
+    suspending: tuple[Timeline, list[Event], list[Tick]], name: str
+) -> None:
+    timeline, events, ticks = suspending
+    model = Model(events, set())
+    for at, event in enumerate(events):
+        timeline.goto(ticks[at])
+        there = model.go(name, at)
+        moment: Moment = getattr(timeline, name)()
+        if there is not None:
+            assert (event, moment.tick) == (event, ticks[there])
+
+
 def walk(walked: Timeline, program: Path, events: list[Event], ticks: list[Tick], data: st.DataObject) -> None:
     """A few motions from a random place, each of them where the model says."""
     known = st.sampled_from(sorted({event.line for event in events}))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from retroscope.replay.legs import Search
 from retroscope.replay.looking import LookFailed, asked
 from retroscope.replay.motion import Motion
-from retroscope.replay.protocol import Marks, Reason, Stopped, Want
+from retroscope.replay.protocol import Marks, Match, Reason, Stopped, Want
 
 _FAR = 1 << 20
 """Ticks behind a breakpoint in which a generator that has yielded is sought: has it been given up?"""
@@ -82,14 +82,19 @@ class GivenUp:
 
     def _last_line(self, word: int, tick: int, until: int) -> int:
         """The last line before `until` of a generator that is on the stack at `tick`."""
-        while until > tick:
-            marks = Marks((word,), before=until).showing_all()
-            process = self._motion.stand(tick)
-            try:
-                found = self._motion.last_line_of(process, marks, until)
-            finally:
-                process.kill()
-            if found is None or not found.detail >> 1:
-                return tick if found is None else max(found.tick, tick)
-            until = min(found.tick, until - 1)  # where another frame began at the place of this one, which was dead
+        last = until - 1
+        while last > tick:
+            began = self._became(Marks((word,), beginning=True), tick, last)
+            if began is None or not began.detail >> 1:
+                line = self._became(Marks((word,)), tick, last)
+                return tick if line is None else max(line.tick, tick)
+            last = min(began.tick, last - 1)  # another frame began at the place of this one, which was dead
         return tick
+
+    def _became(self, marks: Marks, tick: int, last: int) -> Match | None:
+        """What became of marked frames from `tick` to the line at tick `last`."""
+        process = self._motion.stand(tick)
+        try:
+            return self._motion.last_line_of(process, replace(marks, before=last + 1).showing_all(), last)
+        finally:
+            process.kill()
