@@ -23,8 +23,7 @@
 
 enum lent_for { INSTRUCTION, ENTRY };
 
-/* Room for one call more: while an instruction of `f` runs, or from the entry of `f` until it is left. A thread's are in
- * the order in which their frames were entered. */
+/* Room for one call more: while an instruction of `f` runs, or from the entry of `f` until it is left. */
 static struct loan {
     PyThreadState *thread;
     const frame *f;
@@ -32,6 +31,12 @@ static struct loan {
 } *lent;
 static unsigned most;
 unsigned recursion_limit_lent;
+static unsigned lent_near[256]; /* how many are of frames whose addresses end alike: most frames have none */
+
+static unsigned *near(const frame *f)
+{
+    return &lent_near[(uintptr_t)f / sizeof(void *) % (sizeof lent_near / sizeof *lent_near)];
+}
 
 static void lend(PyThreadState *thread, const frame *f, enum lent_for why)
 {
@@ -42,32 +47,28 @@ static void lend(PyThreadState *thread, const frame *f, enum lent_for why)
             Py_FatalError("retroscope: no memory for what is known of the recursion limit");
     }
     lent[recursion_limit_lent++] = (struct loan){thread, f, why};
+    (*near(f))++;
     thread->recursion_remaining++;
 }
 
-/* The thread's last loan; NULL. */
-static struct loan *last_of(const PyThreadState *thread)
+/* The last ones are looked at first: it is one of these but for greenlets, whose frames are left in any order. */
+static struct loan *find(const PyThreadState *thread, const frame *f, enum lent_for why)
 {
-    for (unsigned i = recursion_limit_lent; i-- > 0;) {
-        if (lent[i].thread == thread)
+    for (unsigned i = *near(f) ? recursion_limit_lent : 0; i-- > 0;) {
+        if (lent[i].f == f && lent[i].thread == thread && lent[i].why == why)
             return &lent[i];
     }
     return NULL;
 }
 
-static bool is_lent(PyThreadState *thread, const frame *f, enum lent_for why)
-{
-    const struct loan *last = last_of(thread);
-    return last && last->f == f && last->why == why;
-}
-
 static void take_back(PyThreadState *thread, const frame *f, enum lent_for why)
 {
-    if (!is_lent(thread, f, why))
+    struct loan *found = find(thread, f, why);
+    if (!found)
         return;
     thread->recursion_remaining--;
-    struct loan *last = last_of(thread);
-    memmove(last, last + 1, (size_t)(lent + recursion_limit_lent - (last + 1)) * sizeof *last);
+    (*near(f))--;
+    memmove(found, found + 1, (size_t)(lent + recursion_limit_lent - (found + 1)) * sizeof *found);
     recursion_limit_lent--;
 }
 
@@ -147,7 +148,7 @@ static bool was_traced(void)
 int recursion_limit_left_out(const frame *caller)
 {
     if (!caller || opcode_of(caller->prev_instr) != CALL || was_traced() ||
-        is_lent(_PyThreadState_GET(), caller, INSTRUCTION))
+        find(_PyThreadState_GET(), caller, INSTRUCTION))
         return 0;
     const _Py_CODEUNIT *precall = caller->prev_instr - 1 - CACHES_OF_PRECALL;
     if (_Py_OPCODE(*precall) == PRECALL)
