@@ -14,7 +14,8 @@
 /* Code objects by address; linear probing. An entry goes when its code dies, so an address never stands for another. */
 typedef struct {
     PyCodeObject *code;
-    bool loops, spins, subscripts, one_line;
+    enum code_loop loops;
+    bool subscripts, one_line;
     int16_t *depths; /* NULL: not asked for yet */
 } entry;
 
@@ -84,6 +85,12 @@ static void grow(void)
     PyCode_Type.tp_dealloc = code_dies;
 }
 
+static void note_loop(entry *facts, enum code_loop kind)
+{
+    if (facts->loops < kind)
+        facts->loops = kind;
+}
+
 static entry look_at(PyCodeObject *code)
 {
     entry facts = {code, .one_line = bytecode_is_one_line(code, code->_co_firsttraceable + 1)};
@@ -91,14 +98,13 @@ static entry look_at(PyCodeObject *code)
     while (bytecode_next(code, &i)) {
         switch (i.opcode) {
         case JUMP_BACKWARD:
-            facts.spins |= i.argument == 1;
-            facts.loops = true;
+            note_loop(&facts, i.argument == 1 ? CODE_SPINS : CODE_LOOPS);
             break;
         case POP_JUMP_BACKWARD_IF_NOT_NONE:
         case POP_JUMP_BACKWARD_IF_NONE:
         case POP_JUMP_BACKWARD_IF_FALSE:
         case POP_JUMP_BACKWARD_IF_TRUE:
-            facts.loops = true;
+            note_loop(&facts, CODE_LOOPS);
             break;
         case BINARY_SUBSCR:
             facts.subscripts = true;
@@ -125,14 +131,9 @@ static const entry *facts_of(PyCodeObject *code)
     return &last;
 }
 
-bool code_loops(PyCodeObject *code)
+enum code_loop code_loops(PyCodeObject *code)
 {
     return facts_of(code)->loops;
-}
-
-bool code_spins(PyCodeObject *code)
-{
-    return facts_of(code)->spins;
 }
 
 bool code_may_run_untraced(PyCodeObject *code)

@@ -10,11 +10,9 @@
 #if PY_VERSION_HEX < 0x030C0000
 
 /* Does the code jump back to where it was? What waits for another generator or coroutine is no loop: it is left, and entered
- * again. */
-bool code_loops(PyCodeObject *code);
-
-/* Has it a loop that is one instruction, as `while True: pass` is? That makes no line events. */
-bool code_spins(PyCodeObject *code);
+ * again. A loop that is one instruction, as `while True: pass` is, spins: it makes no line events. */
+enum code_loop { CODE_RUNS_ONCE, CODE_LOOPS, CODE_SPINS };
+enum code_loop code_loops(PyCodeObject *code);
 
 /* May it run untraced while all functions are entered through a hook (entries.h)? */
 bool code_may_run_untraced(PyCodeObject *code);

@@ -404,10 +404,11 @@ void count_frame(PyFrameObject *f)
 int count_line_event(PyFrameObject *f)
 {
     PyCodeObject *code = frames_code(frames_traced(f));
-    if ((signals_waiting && signals_are_in_loop()) || (step && code_spins(code)))
+    enum code_loop loop = step ? code_loops(code) : CODE_RUNS_ONCE;
+    if (loop == CODE_SPINS || (signals_waiting && signals_are_in_loop()))
         frames_trace_opcodes(f);
     if (step)
-        return code_loops(code) ? count_event() : 0;
+        return loop ? count_event() : 0;
     return watching && !core_hidden && !core_looking ? look_closer() : 0;
 }
 
