@@ -110,7 +110,8 @@ def run_in(frame: Any, text: str) -> tuple[bool, Any]:
     """(has a value, value) of `text` in the scope of `frame`; statements have none. Raises what the text raises."""
     space = frame.f_globals
     if frame.f_locals is not space:
-        space = {**space, **frame_locals(frame)}
+        # One namespace, for what the text nests (a comprehension, a lambda) sees no locals. globals() does not show it.
+        space = {"globals": lambda: frame.f_globals, **space, **frame_locals(frame)}
     try:
         code = compile(text, "<expression>", "eval")
     except SyntaxError:
