@@ -1,5 +1,6 @@
 """sqlite3. In replay a connection is a real one to an empty database in memory; no statement ever runs there."""
 
+import itertools
 import sys
 
 from retroscope.recorder.boundary.declare import KEEP, PASS, RERUN, RESULT, Module, Policy, Type, adapt, through
@@ -105,7 +106,7 @@ def _by_callback(call: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "A
     """An iterator of the program's own may be asked while other threads run: each item is a numbered callback."""
     if len(args) == 2 and not kwargs and not isinstance(args[1], (list, tuple)) and hasattr(type(args[1]), "__iter__"):
         rows = _core.visible(iter, (args[1],))
-        args = (args[0], iter(_core.callback(rows.__next__, None), object()))
+        args = (args[0], itertools.starmap(_core.callback(rows.__next__, None), itertools.repeat(())))
     return call(self, *args, **(kwargs or {}))
 
 
