@@ -10,7 +10,8 @@ bool maps_of_files;
 static int64_t numbers;
 static destructor mmap_dealloc;
 
-void map_forget(mapping **at)
+/* Takes it out of the list, and the memory of what is known of it. */
+static void forget(mapping **at)
 {
     mapping *m = *at;
     *at = m->next;
@@ -54,7 +55,7 @@ static void mmap_dies(PyObject *object)
             PyErr_WriteUnraisable(NULL);
             ((mmap_object *)object)->data = NULL; /* it is not unmapped then */
         }
-        map_forget(at);
+        forget(at);
     }
     mmap_dealloc(object);
 }

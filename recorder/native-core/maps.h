@@ -47,9 +47,6 @@ extern mapping *maps;
 /* Is there a map of a file? */
 extern bool maps_of_files;
 
-/* Takes it out of the list, and the memory of what is known of it. */
-void map_forget(mapping **at);
-
 /* Is it what it was when it was made? Else it was closed or resized. */
 static inline bool map_is_whole(const mapping *m)
 {

@@ -16,7 +16,8 @@
 #define PAGE 4096u
 #define PAGES 256         /* that are asked about at once */
 
-enum { OF_OUTCOME, OF_BEFORE }; /* digest of a MEMORY record: what it belongs to, the outcome that follows or what stands before it */
+/* Digest of a MEMORY record: what it belongs to, the outcome that follows or what stands before it. */
+enum { OF_OUTCOME, OF_BEFORE };
 
 static bool others;          /* may other processes write into what they do not write into already? */
 

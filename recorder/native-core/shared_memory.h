@@ -1,12 +1,13 @@
-/* Memory that the program shares through `mmap`: what other processes write there, and what itself writes to a mapped file.
+/* Memory that the program shares through `mmap`: what other processes write there, and what it writes itself to a mapped
+ * file.
  *
  * Nothing tells when another process writes. But a program that works looks only after it has synchronised with the
  * others, which takes an input. So both sides keep a picture of what the memory held after an input. Recording, what
  * differs from it goes into a MEMORY record before that of the next input; replay puts that into its picture, and then
  * makes its memory what the picture is. (What the process itself has written is in it as well. It must be: it may have
- * been overwritten since with what was there before, and then nothing differs.) A large map is looked at only
- * after calls that may wait, or that ask what others have done, and where a signal's handler begins. What is read before the next input after it was written is
- * what replay cannot know; a note says so.
+ * been overwritten since with what was there before, and then nothing differs.) A large map is looked at only after
+ * calls that may wait, or that ask what others have done, and where a signal's handler begins. What is read before the
+ * next input after it was written is what replay cannot know; a note says so.
  *
  * A call that writes to a file which is mapped changes the map: that goes into such a record at once. */
 #ifndef RETROSCOPE_SHARED_MEMORY_H

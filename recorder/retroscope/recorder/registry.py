@@ -35,6 +35,9 @@ class Registry:
             self._add(importer.load("boundary." + name))
 
     def _add(self, domain: "ModuleType") -> None:
+        """A file that has a `_core` is given it; one that has to do something before all else has a `bind`."""
+        if "_core" in vars(domain):
+            vars(domain)["_core"] = self.core
         if hasattr(domain, "bind"):
             domain.bind(self.core)
         for module in domain.MODULES:

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 _core: "Core" = None
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """A date or datetime as its own state and its zone: None, "utc", or (seconds, name) of a fixed one."""
     state = result.__reduce_ex__(4)[1]

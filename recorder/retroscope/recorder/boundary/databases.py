@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 _core: "Core" = None
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _opened(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
     return None
 

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from retroscope.recorder.annotations import Core, Decode, Encode, FindType, Handle, Rewrite, When, Wrap
+    from retroscope.recorder.annotations import (
+        Args,
+        Core,
+        Decode,
+        Encode,
+        FindType,
+        Handle,
+        Kwargs,
+        Rewrite,
+        When,
+        Wrap,
+    )
 
 
 class Policy:
@@ -88,6 +99,11 @@ def adapt(
     return Policy(
         "ADAPT", encode=encode, decode=decode, when=when, wrap=wrap, index=index, member=member, rewrite=rewrite
     )
+
+
+def argument(args: "Args", kwargs: "Kwargs", index: int, name: str, default: "Any" = None) -> "Any":
+    """What a call was given by place or by name."""
+    return args[index] if len(args) > index else (kwargs or {}).get(name, default)
 
 
 def always(wrap: "Wrap") -> Policy:

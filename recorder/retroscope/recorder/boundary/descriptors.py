@@ -12,11 +12,6 @@ if TYPE_CHECKING:
 _core: "Core" = None
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _encode_entry(entry: "Any") -> "Any":
     return (entry.name, entry.path)
 

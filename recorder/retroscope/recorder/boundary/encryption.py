@@ -11,12 +11,6 @@ if TYPE_CHECKING:
 
 _core: "Core" = None
 
-
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 # --- connections
 
 

@@ -1,6 +1,6 @@
 """faulthandler: it keeps the files that it is to write to, and in a replay nobody else would."""
 
-from retroscope.recorder.boundary.declare import Module, always
+from retroscope.recorder.boundary.declare import Module, always, argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,21 +13,12 @@ _core: "Core" = None
 _kept: "dict[Any, list[Any]]" = {}  # a list of the one file, by what it is for: "crashes", "later" or a signal
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _exchange(purpose: "Any", kept: "list[Any]") -> None:
     """What was kept may die here, which code of the program may see."""
     before = _kept.get(purpose)
     _kept[purpose] = kept
     if before:
         _core.visible(before.clear, ())
-
-
-def _argument(args: "Args", kwargs: "Kwargs", index: int, name: str) -> "Any":
-    return args[index] if len(args) > index else (kwargs or {}).get(name)
 
 
 def _keeps(index: int, purpose: str = "") -> "Policy":
@@ -37,10 +28,9 @@ def _keeps(index: int, purpose: str = "") -> "Policy":
         import sys
 
         result = call(self, *args, **(kwargs or {}))
-        file = _argument(args, kwargs, index, "file")
-        _exchange(
-            purpose or _argument(args, kwargs, 0, "signum"), [sys.__dict__.get("stderr") if file is None else file]
-        )
+        file = argument(args, kwargs, index, "file")
+        kept = sys.__dict__.get("stderr") if file is None else file
+        _exchange(purpose or argument(args, kwargs, 0, "signum"), [kept])
         return result
 
     return always(wrap)

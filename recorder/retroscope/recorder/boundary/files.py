@@ -22,9 +22,9 @@ _core: "Core" = None
 _null = -1
 _LONGEST_HEAD = 512  # bytes of two lines that say the encoding
 
+
 def bind(core: "Core") -> None:
-    global _core, _null
-    _core = core
+    global _null
     if not core.replaying():
         return
     _null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
@@ -33,6 +33,7 @@ def bind(core: "Core") -> None:
     posix.dup2(_null, keep, False)
     posix.close(_null)
     _null = keep
+
 
 def occupy(descriptor: int) -> None:
     """In replay: the recorded descriptor exists, as the null device."""

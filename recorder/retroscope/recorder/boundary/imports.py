@@ -25,8 +25,8 @@ _began = _asked = 0  # when this process was started, and when it last asked for
 
 
 def bind(core: "Core") -> None:
-    global _core, _began
-    _core, _began = core, time.time_ns()
+    global _began
+    _began = time.time_ns()
 
 
 def _is_plain_finder(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:

@@ -10,12 +10,6 @@ if TYPE_CHECKING:
 
 _core: "Core" = None
 
-
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 # Were standard input and output terminals when the program began? boot.py says.
 terminals: "list[bool]" = [False, False]
 

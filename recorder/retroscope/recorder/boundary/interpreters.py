@@ -12,11 +12,6 @@ _core: "Core" = None
 _noted = False
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _note(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
     """Tells once."""
     global _noted

@@ -9,7 +9,7 @@ each other.
 
 import posix
 
-from retroscope.recorder.boundary.declare import PASS, RESULT, Module, Policy, Type, adapt
+from retroscope.recorder.boundary.declare import PASS, RESULT, Module, Policy, Type, adapt, argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,32 +30,23 @@ _core: "Core" = None
 _kind: "Any" = None
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _ready(core: "Core", module: "Any") -> None:
     """Its own `__new__` makes what a subclass asks for: that of the subclass has been called already."""
     global _kind
     _kind = module.mmap
 
 
-def _given(args: "Args", kwargs: "Kwargs", index: int, name: str, default: int) -> int:
-    return int(args[index] if len(args) > index else (kwargs or {}).get(name, default))
-
-
 def _access(args: "Args", kwargs: "Kwargs") -> int:
     """As CPython has it: where no access is asked for, `prot` says it."""
-    access = _given(args, kwargs, 4, "access", 0)
-    prot = _given(args, kwargs, 3, "prot", _READ | _WRITE)
+    access = int(argument(args, kwargs, 4, "access", 0))
+    prot = int(argument(args, kwargs, 3, "prot", _READ | _WRITE))
     if access or prot & (_READ | _WRITE) == _READ | _WRITE:
         return access
     return _WRITE if prot & _WRITE else _READ
 
 
 def _offset(args: "Args", kwargs: "Kwargs") -> int:
-    return _given(args, kwargs, 5, "offset", 0)
+    return int(argument(args, kwargs, 5, "offset", 0))
 
 
 def _pieces(view: "Any", descriptor: int, offset: int) -> "Any":
@@ -76,7 +67,7 @@ def _pieces(view: "Any", descriptor: int, offset: int) -> "Any":
 
 def _is_shared(args: "Args", kwargs: "Kwargs") -> bool:
     """Does it show what others write to the file, or to maps of it?"""
-    private = _given(args, kwargs, 2, "flags", _SHARED) & _PRIVATE
+    private = int(argument(args, kwargs, 2, "flags", _SHARED)) & _PRIVATE
     return not private and _access(args, kwargs) != _COPY
 
 
@@ -104,7 +95,7 @@ def _watch(descriptor: int, size: int, args: "Args", kwargs: "Kwargs") -> int:
 
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """None: no file. The file's own position stays: pieces are sought on another description of it."""
-    mapped, shared = _given(args, kwargs, 0, "fileno", -1), _is_shared(args, kwargs)
+    mapped, shared = int(argument(args, kwargs, 0, "fileno", -1)), _is_shared(args, kwargs)
     if mapped == -1:
         if shared:
             _core.share_memory(result, True, _LATER, -1, 0, None)

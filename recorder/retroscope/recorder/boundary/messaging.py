@@ -20,11 +20,6 @@ _SHADOW = 1  # an address, which nothing reads
 _core: "Core" = None
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _made(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> None:
     return None
 

@@ -13,11 +13,6 @@ _DESCRIPTOR_AT = 16  # offset of pyEpoll_Object.epfd, 64-bit
 _core: "Core" = None
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _encode_ready(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     """What select.select returns are the very objects it was given: by position."""
     places: list[list[int]] = []

@@ -28,11 +28,6 @@ _chaos = ""
 _files = ("", "")  # startup.py, the native core
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def know(seed: int, chaos: "int | None", startup: str, native: str) -> None:
     """What the processes must be told that this one starts. Only where this one is recorded."""
     global _seed, _chaos, _files

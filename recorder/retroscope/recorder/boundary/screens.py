@@ -12,12 +12,6 @@ if TYPE_CHECKING:
 
 _core: "Core" = None
 
-
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 _FACTS = ("ACS_", "COLOR", "LINES", "COLS")
 
 

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 _core: "Core" = None
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _encode(result: "Any", self: "Any", args: "Args", kwargs: "Kwargs") -> "Any":
     return (result.handle, result.kind, result.maxvalue, result.name)
 

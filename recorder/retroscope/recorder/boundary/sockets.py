@@ -12,11 +12,6 @@ if TYPE_CHECKING:
 _core: "Core" = None
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _facts(socket: "Any") -> "Any":
     """Numbers as C has them: class socket of module socket makes an enum of each."""
     members = _raw(type(socket)).__dict__

@@ -15,11 +15,6 @@ _commands: "dict[str, Any]" = {}  # in replay: what Tcl would keep, by name
 _timers: "list[Any]" = []
 
 
-def bind(core: "Core") -> None:
-    global _core
-    _core = core
-
-
 def _nothing(shell: "Any") -> None:
     return None
 
