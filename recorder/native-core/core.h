@@ -62,5 +62,6 @@ int greenlets_register(PyObject *module);
 int foreign_register(PyObject *module);
 int signal_calls_register(PyObject *module);
 int allocations_register(PyObject *module);
+int terminal_line_register(PyObject *module);
 
 #endif

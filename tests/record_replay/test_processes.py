@@ -28,7 +28,8 @@ PROGRAMS = {
     "processes_pool forkserver": 0,
     "processes_memory": 0,
     "processes_shared_cells": 0,
-    "processes_programs": 17,
+    "processes_programs": 18,
+    "processes_terminals": 3,
 }
 """Command line: number of processes, 0 where it is not always the same."""
 

@@ -44,8 +44,6 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
     if config.get("chaos") is not None:
         core.set_chaos(config["chaos"])
     machine.restore(core, facts, replaying)
-    streams = [facts["streams"][name] for name in ("stdin", "stdout")]
-    importer.load("boundary.interpreter").terminals[:] = [bool(stream and stream["tty"]) for stream in streams]
     if replaying:
         _begin_replay(core, importer, config, machine)
     program = importer.load("program").prepare(core, facts, main)

@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MOVED = "EIPS"  # interpreter flags that start-up applies itself, from the configuration
+_MOVED = "EIPSx"  # interpreter flags that start-up applies itself, from the configuration
 _ALONE = "bBdEIOPqRsSuvx"  # letters that may stand together, and need no value
 
 

@@ -109,7 +109,6 @@ def _stream_facts(stream: "Any") -> "Facts | None":
         "block": raw._blksize,
         "position": raw.tell() if raw.seekable() else None,
         "name": raw.name,
-        "tty": raw.isatty(),
     }
 
 
@@ -126,7 +125,8 @@ def _main_facts(config: "Config", cwd: str) -> "Facts":
     form = _form(path)
     if form == "package":
         return {"form": form, "path": path, "path0": path}
-    return {"form": form, "path": path, "path0": _real_path(path).rpartition("/")[0] or "/"}
+    folder = _real_path(path).rpartition("/")[0] or "/"
+    return {"form": form, "path": path, "path0": folder, "skips_line": "-x" in config["flags"]}
 
 
 def _form(target: str) -> str:

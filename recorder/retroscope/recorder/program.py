@@ -72,6 +72,8 @@ def _file(core: "Core", facts: "Facts", source: "Any", namespace: "dict[str, Any
     if compiled:
         code: CodeType = marshal.loads(memoryview(content)[16:])
         return code
+    if facts["main"]["skips_line"]:  # -x
+        content = content[content.find(b"\n") :] if b"\n" in content else b""
     try:
         return _compiled(core, content, path)
     except (SyntaxError, UnicodeDecodeError) as error:  # the latter: in an f-string

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from retroscope.recorder.importer import Importer
 
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "limits", "processes", "sockets", "polling", "signals",
-           "threads", "interpreter", "imports", "databases", "encryption", "terminals", "screens", "faults",
+           "threads", "interpreter", "prompts", "imports", "databases", "encryption", "terminals", "screens", "faults",
            "accounts", "mappings", "sharing", "addresses", "memory", "interpreters", "windows", "testing", "packages",
            "cryptography", "arrow", "messaging")
 

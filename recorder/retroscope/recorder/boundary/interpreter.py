@@ -10,23 +10,6 @@ if TYPE_CHECKING:
 
 _core: "Core" = None
 
-# Were standard input and output terminals when the program began? boot.py says.
-terminals: "list[bool]" = [False, False]
-
-
-def _at_terminal(self: "Any", args: "Args", kwargs: "Kwargs") -> bool:
-    """input() reads through readline, below the streams, when both are terminals."""
-    import sys
-
-    streams = (sys.__dict__.get("stdin"), sys.__dict__.get("stdout"))
-    return all(terminals) and all(_is_standard(stream, number) for number, stream in enumerate(streams))
-
-
-def _is_standard(stream: "Any", descriptor: int) -> bool:
-    import _io
-
-    return type(stream) is _io.TextIOWrapper and not stream.closed and stream.fileno() == descriptor
-
 
 def _code_type(module: "Any") -> type:
     return type(_code_type.__code__)
@@ -93,7 +76,7 @@ MODULES = [
     Module(
         "builtins",
         functions=PASS,
-        special={"id": _of_anything, "input": adapt(None, None, when=_at_terminal)},
+        special={"id": _of_anything},
         types=[Type(_code_type, methods=PASS, special={"_co_code_adaptive": RESULT})],
     ),
     Module(
