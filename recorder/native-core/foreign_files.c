@@ -5,6 +5,7 @@
  * same descriptor, so that whatever the extension does with it runs as it did. */
 #include "control.h"
 #include "foreign_arguments.h"
+#include "foreign_locals.h"
 #include "foreign_names.h"
 #include "foreign_system.h"
 #include "foreign_workers.h"
@@ -231,9 +232,12 @@ static long rule_fork(unsigned function, const long *a)
 static long rule_dlsym(unsigned function, const long *a)
 {
     long found = foreign_real[function](a[0], a[1], 0, 0, 0, 0);
-    int known = a[1] ? foreign_find((const char *)a[1]) : -1;
-    bool same = known >= 0 && (void *)found == (void *)foreign_real[known];
-    return same ? (long)(void *)foreign_land[known] : found;
+    const char *name = (const char *)a[1];
+    int known = name ? foreign_find(name) : -1;
+    if (known >= 0)
+        return (void *)found == (void *)foreign_real[known] ? (long)(void *)foreign_land[known] : found;
+    void *real, *ours = name ? foreign_locals_exchange(name, &real) : NULL;
+    return ours && (void *)found == real ? (long)ours : found;
 }
 
 foreign_rule foreign_rule_of(const char *name)

@@ -116,10 +116,13 @@ static bool exchange(const struct dl_phdr_info *info, void **slot, void *now)
     return !read_only || mprotect((void *)first, (size_t)page, PROT_READ) == 0;
 }
 
-/* Memory that extensions ask for may run out as well. */
-static bool patch_allocation(const struct dl_phdr_info *info, const char *name, void **slot, bool is_call)
+/* Functions that stay out of the record: memory that extensions ask for may run out as well, and in replay it is not the
+ * operating system that tells threads apart. */
+static bool patch_unrecorded(const struct dl_phdr_info *info, const char *name, void **slot, bool is_call)
 {
     void *real, *ours = allocations_exchange(name, &real);
+    if (!ours)
+        ours = foreign_locals_exchange(name, &real);
     if (ours && *slot && (is_call || *slot == real))
         exchange(info, slot, ours);
     return ours != NULL;
@@ -134,7 +137,7 @@ static void patch_list(const struct dl_phdr_info *info, const library *l, const 
         if (!refers || !ELF64_R_SYM(r->r_info) || symbol->st_shndx != SHN_UNDEF)
             continue;
         void **slot = (void **)(info->dlpi_addr + r->r_offset);
-        if (patch_allocation(info, l->strings + symbol->st_name, slot, kind == RELOCATES_CALL))
+        if (patch_unrecorded(info, l->strings + symbol->st_name, slot, kind == RELOCATES_CALL))
             continue;
         int function = foreign_find(l->strings + symbol->st_name);
         /* A weak symbol may be absent; a name may be another library's own. Unbound calls point into the library. */
