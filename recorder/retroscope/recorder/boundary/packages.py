@@ -17,10 +17,11 @@ def _follow(core: "Core", greenlet: "ModuleType") -> None:
 MODULES = [Module("greenlet._greenlet", functions=PASS, ready=_follow)]
 
 _NAMES = """
-    aiohttp bcrypt _cffi_backend chardet charset_normalizer contourpy cryptography debugpy frozenlist gevent
-    google greenlet h5py httptools kiwisolver line_profiler lxml markupsafe matplotlib msgpack multidict numpy
-    orjson pandas PIL propcache psutil psycopg_binary pyarrow pycurl pydantic_core pyinstrument regex rpds scipy
-    simplejson sklearn sqlalchemy ujson uvloop viztracer websockets _yaml yaml _yappi yarl zope zstandard
+    aiohttp _argon2_cffi_bindings bcrypt _brotli _cffi_backend chardet charset_normalizer contourpy cryptography
+    debugpy frozenlist gevent google greenlet h5py httptools kiwisolver line_profiler lxml lz4 markupsafe matplotlib
+    msgpack msgspec multidict numpy orjson pandas PIL propcache psutil psycopg_binary pyarrow pycurl pydantic_core
+    pyinstrument regex rpds scipy simplejson sklearn sqlalchemy ujson uvloop viztracer websockets _yaml yaml _yappi
+    yarl zope zstandard
 """
 
 LISTED = frozenset(_NAMES.split())
