@@ -64,6 +64,7 @@ PROGRAMS = [
     script("line_numbers"),
     script("mappings"),
     script("mappings_written"),
+    script("mappings_children"),
     script("one_line_functions", status=1),
     script("pipes_nonblocking"),
     script("polling"),

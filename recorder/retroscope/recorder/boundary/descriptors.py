@@ -1,7 +1,7 @@
 """The operating system's calls: everything in `posix` but what only computes."""
 
 from retroscope.recorder.boundary.declare import RERUN, Module, Policy, Type, adapt, output
-from retroscope.recorder.boundary.processes import SPAWN, rewrite_exec, will_be_recorded
+from retroscope.recorder.boundary.processes import SPAWN, STARTS, rewrite_exec, will_be_recorded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ MODULES = [
             "execv": Policy("RESULT", when=_note_new_program, wrap=_tell_exec, index=-1, rewrite=rewrite_exec),
             "execve": Policy("RESULT", when=_note_new_program, wrap=_tell_exec, index=-1, rewrite=rewrite_exec),
             "posix_spawn": SPAWN,
+            **dict.fromkeys(("posix_spawnp", "system"), STARTS),
             "fork": Policy("FORK"),
             "forkpty": Policy("FORK"),
             "_exit": Policy("EXIT"),

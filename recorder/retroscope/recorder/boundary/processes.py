@@ -7,7 +7,7 @@ is recorded with the arguments that the program gave. All other programs are onl
 
 import posix
 
-from retroscope.recorder.boundary.declare import Module, adapt
+from retroscope.recorder.boundary.declare import Module, Policy, adapt
 from retroscope.recorder.command_lines import parse, passed_on
 
 TYPE_CHECKING = False
@@ -154,6 +154,8 @@ def rewrite_exec(self: "Any", args: "Args", kwargs: "Kwargs") -> "Args | None":
 
 
 SPAWN = adapt(_tell_started, None, when=_note_start, rewrite=_spawn)
+STARTS = Policy("RESULT", when=_note_start)
+"""Starts a process that is not ours to record: not a Python, or one that a shell finds."""
 _FORK_EXEC = adapt(_tell_started, None, when=_note_start, rewrite=_fork_exec)
 
 MODULES = [Module("_posixsubprocess", special={"fork_exec": _FORK_EXEC})]
