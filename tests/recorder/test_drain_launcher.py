@@ -327,6 +327,15 @@ def test_a_full_disk_does_not_touch_the_program(here: Path) -> None:
         run("umount", "small")
 
 
+@pytest.mark.parametrize("taken", ["os.remove('trace.db')", "open('new', 'w').close(); os.replace('new', 'trace.db')"])
+def test_a_trace_that_is_taken_away_is_told(taken: str) -> None:
+    begun = "import os, time\nwhile not os.path.exists('trace.db'): time.sleep(0.01)\n"
+    done = run(*RECORD, "-c", f"{begun}{taken}; print('done'); raise SystemExit(3)")
+    assert (done.returncode, done.stdout) == (3, "done\n")
+    said = "trace.db was moved, removed or replaced while the program ran, and the recording with it"
+    assert done.stderr == f"scope: {said}\n"
+
+
 def test_nothing_runs_when_the_trace_cannot_be_written(here: Path) -> None:
     (here / "trace.db").write_text("precious")
     recorded = run(*RECORD, "-c", "open('ran', 'w')")

@@ -20,6 +20,11 @@ def closing_line(drain: Drain, trace: str, program: str, seconds: float) -> str:
     return line + "".join(f"\nscope: note: {note}" for note in drain.notes)
 
 
+def lost_line(trace: str) -> str:
+    """Of a trace that somebody has removed."""
+    return f"{trace} was moved, removed or replaced while the program ran, and the recording with it"
+
+
 def redaction_line(redaction: Redaction, patterns: tuple[str, ...]) -> str:
     """What --redact kept out, and what that costs."""
     if not redaction.names:

@@ -47,6 +47,7 @@ class Drain:
     ) -> None:
         self.stopped: str | None = None  # why storing ended before the program
         self.nothing_stored = False
+        self._claim = claim
         self._writer = TraceWriter(claim, recording, redaction)
         self.process = self._writer.add_process(RecordScanner(), facts)
         self._first = Member(consumer, self.process)
@@ -58,6 +59,11 @@ class Drain:
     def size(self) -> int:
         """Bytes of the trace."""
         return self._writer.size
+
+    @property
+    def lost(self) -> bool:
+        """Has somebody taken away the trace that was begun?"""
+        return self._writer.begun and not self._claim.in_place
 
     @property
     def processes(self) -> int:

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from retroscope.recorder.closing import closing_line, redaction_line
+from retroscope.recorder.closing import closing_line, lost_line, redaction_line
 from retroscope.recorder.door import Door
 from retroscope.recorder.job import Job
 from retroscope.recorder.saying import say
@@ -66,7 +66,9 @@ class Run:
 def record(options: RecordOptions) -> int:
     """Records one run and says so; returns the program's exit status, 128 + N if signal N ended it."""
     run = record_run(options)
-    if run.drain is not None and not options.quiet and os.isatty(2):
+    if run.drain is not None and run.drain.lost:
+        say(lost_line(options.trace))
+    elif run.drain is not None and not options.quiet and os.isatty(2):
         say(run.closing)
     return run.status
 

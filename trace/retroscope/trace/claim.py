@@ -58,6 +58,7 @@ class Claim:
             self.descriptor = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise RefusedPath(path, f"cannot be written ({_reason(error)})") from error
+        self._file = _identity(os.fstat(self.descriptor))
         self.settled = False
         try:  # noqa: SIM105 - contextlib takes a millisecond to import
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,6 +74,14 @@ class Claim:
             raise RefusedPath(self.path, f"cannot be written ({_reason(error)})") from error
         self.settled = True
 
+    @property
+    def in_place(self) -> bool:
+        """Is the trace that has settled still what its name names? Nobody keeps others from removing it."""
+        try:
+            return _identity(os.stat(self.final)) == self._file
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Lets go, once; a trace that never settled is removed."""
         if self.descriptor < 0:
@@ -81,6 +90,10 @@ class Claim:
             os.unlink(self.temporary)
         os.close(self.descriptor)
         self.descriptor = -1
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def check_place(path: str) -> None:
