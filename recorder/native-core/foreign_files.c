@@ -219,13 +219,12 @@ static long rule_thread(unsigned function, const long *a)
 /* The child belongs to the extension: it runs another program. */
 static long rule_fork(unsigned function, const long *a)
 {
-    (void)a;
     if (core_mode == MODE_REPLAY)
         foreign_cannot("starts a process of its own");
     static const char text[] = "an extension starts a process of its own: replay stops at that place";
     foreign_note(text, sizeof text - 1);
     foreign_lost = true; /* its handler of SIGCHLD would write anywhere into what is being recorded */
-    return foreign_real[function](0, 0, 0, 0, 0, 0);
+    return foreign_real[function](a[0], a[1], 0, 0, 0, 0);
 }
 
 /* Functions that are looked up by name instead of linked. */
@@ -250,7 +249,8 @@ foreign_rule foreign_rule_of(const char *name)
         {"pthread_cond_wait", foreign_worker_wait}, {"pthread_cond_signal", foreign_worker_signal},
         {"pthread_cond_broadcast", foreign_worker_broadcast}, {"pthread_mutex_unlock", foreign_worker_unlock},
         {"pthread_mutex_lock", foreign_worker_lock}, {"pthread_join", foreign_worker_join}, {"pthread_exit", foreign_worker_exit},
-        {"fork", rule_fork}, {"PyThreadState_SetAsyncExc", foreign_async_exception},
+        {"fork", rule_fork}, {"popen", rule_fork},
+        {"PyThreadState_SetAsyncExc", foreign_async_exception},
         {"mkstemp", rule_temporary}, {"mkstemp64", rule_temporary}, {"getcwd", foreign_getcwd},
         {"getpwuid_r", foreign_account}, {"getpwnam_r", foreign_account}, {"getpwuid", foreign_account_shared},
         {"getpwnam", foreign_account_shared}, {"realpath", foreign_realpath}, {"getaddrinfo", foreign_getaddrinfo}, {"freeaddrinfo", foreign_freeaddrinfo},

@@ -52,7 +52,7 @@ const foreign_description foreign_descriptions[] = {
     {"mkstemp", "p", NEW_FD}, {"mkstemp64", "p", NEW_FD}, {"nanosleep", "pt", FOREIGN_INT | FOREIGN_WAITS},
     {"nice", "i", FOREIGN_INT}, {"open", "sii", NEW_FD}, {"open64", "sii", NEW_FD}, {"openat", "isii", NEW_FD},
     {"openat64", "isii", NEW_FD}, {"pipe", "2", FOREIGN_INT}, {"pipe2", "2i", FOREIGN_INT},
-    {"poll", "Pii", FOREIGN_INT | FOREIGN_WAITS}, {"posix_fallocate", "iii", FOREIGN_INT | LOCAL},
+    {"poll", "Pii", FOREIGN_INT | FOREIGN_WAITS}, {"popen", "ss", 0}, {"posix_fallocate", "iii", FOREIGN_INT | LOCAL},
     {"posix_fallocate64", "iii", FOREIGN_INT | LOCAL}, {"posix_spawn", "kspppp", FOREIGN_INT},
     {"posix_spawnp", "kspppp", FOREIGN_INT}, {"ppoll", "Pipp", FOREIGN_INT | FOREIGN_WAITS},
     {"prctl", "i", FOREIGN_INT}, {"pread", "ioii", LOCAL}, {"pread64", "ioii", LOCAL}, {"preadv", "ivii", LOCAL},

@@ -114,9 +114,23 @@ starts()
 print("after", libc.getpid() > 0)
 """
 
+READS_FROM_A_PROCESS = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.popen.restype = ctypes.c_void_p
+print("before", flush=True)
 
-def test_a_process_of_an_extension_is_noted_and_stops_the_replay_in_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "program.py").write_text(STARTS_A_PROCESS)
+def starts():
+    libc.pclose(ctypes.c_void_p(libc.popen(b"true", b"r")))
+
+starts()
+print("after", libc.getpid() > 0)
+"""
+
+
+@pytest.mark.parametrize("text", [STARTS_A_PROCESS, READS_FROM_A_PROCESS], ids=["fork", "popen"])
+def test_a_process_of_an_extension_is_noted_and_stops_the_replay_in_one_sentence(text: str, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(text)
     recorded = run(SCOPE, "record", "-o", "trace.db", "program.py", cwd=tmp_path)
     assert (recorded.status, recorded.stdout) == (0, "before\nafter True\n")
     assert "an extension starts a process of its own" in run(SCOPE, "info", "trace.db", cwd=tmp_path).stdout
