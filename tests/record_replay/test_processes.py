@@ -165,6 +165,22 @@ def test_a_child_that_takes_another_way_is_named(folder: Path, monkeypatch: pyte
     first.close()
 
 
+def test_output_that_a_child_writes_to_the_other_stream_comes_out_there(folder: Path) -> None:
+    writes = "import os; os.write(1, b'out\\n'); os.write(2, b'err\\n')"
+    trace, recorded = record(
+        folder,
+        "crossed",
+        "import subprocess, sys\n"
+        f"child = [sys.executable, '-c', {writes!r}]\n"
+        "subprocess.run(child, stderr=subprocess.STDOUT)\n"
+        "subprocess.run(child, stdout=2)\n"
+        "subprocess.run(child, capture_output=True)\n",
+    )
+    assert (recorded.stdout, recorded.stderr) == ("out\nerr\n", "out\nerr\n")
+    verified = run(SCOPE, "verify", "--output", trace, cwd=folder)
+    assert (verified.returncode, verified.stdout, CLOSING.sub("", verified.stderr)) == (0, "out\nerr\n", "out\nerr\n")
+
+
 def test_a_hundred_children_and_one_that_outlives_its_killed_parent(folder: Path) -> None:
     trace, recorded = record(
         folder, "many",

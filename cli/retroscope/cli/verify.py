@@ -38,8 +38,9 @@ def run(args: argparse.Namespace) -> int:
         done = _verify(first, args.process, diagnose=args.diagnose)
         if args.output:
             for recording, chunk in in_order([first.other(each.process) for each in done]):
-                descriptor = 2 if chunk.stream == "stderr" else 1
-                if args.process is not None or _reaches(recording, first, descriptor):
+                wrote_to = 2 if chunk.stream == "stderr" else 1
+                descriptor = wrote_to if args.process is not None else _comes_out(recording, first, wrote_to)
+                if descriptor:
                     _write(descriptor, chunk.data)
         several = len(first.processes()) > 1
     finally:
@@ -54,12 +55,13 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _reaches(recording: Recording, program: Recording, descriptor: int) -> bool:
-    """Does what a process writes come out where the program's own output does, and not in a pipe to another process?"""
+def _comes_out(recording: Recording, program: Recording, descriptor: int) -> int:
+    """Which of the program's own outputs is what a process writes to a descriptor? 0: none, but a pipe or a file."""
     ours, theirs = (each.process.facts.get("outputs") for each in (recording, program))
     if not isinstance(ours, (list, tuple)) or not isinstance(theirs, (list, tuple)):
-        return True
-    return list(ours[descriptor - 1 : descriptor]) == list(theirs[descriptor - 1 : descriptor])
+        return descriptor
+    written = list(ours[descriptor - 1 : descriptor])
+    return next((own for own in (descriptor, 3 - descriptor) if list(theirs[own - 1 : own]) == written), 0)
 
 
 def _verify(first: Recording, wanted: int | None, *, diagnose: bool) -> list[Verified]:
