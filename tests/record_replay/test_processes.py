@@ -181,6 +181,25 @@ def test_output_that_a_child_writes_to_the_other_stream_comes_out_there(folder: 
     assert (verified.returncode, verified.stdout, CLOSING.sub("", verified.stderr)) == (0, "out\nerr\n", "out\nerr\n")
 
 
+def test_a_recording_in_a_recording_is_another_program(folder: Path) -> None:
+    inner = "import subprocess, sys; sys.exit(3 + subprocess.run([sys.executable, '-c', 'print(1)']).returncode)"
+    trace, recorded = record(
+        folder,
+        "nested",
+        "import subprocess, sys\n"
+        "for command in (['record', '-q', '-o', 'inner.db', '-c', sys.argv[1]], ['verify', '-q', 'inner.db']):\n"
+        "    print(subprocess.run([sys.executable, '-m', 'retroscope', *command]).returncode, flush=True)\n"
+        "    print(subprocess.run([sys.argv[2], *command]).returncode, flush=True)\n",
+        inner,
+        SCOPE,
+    )
+    assert (recorded.stdout, recorded.stderr) == ("1\n3\n1\n3\n0\n0\n", "")
+    assert [process["status"] for process in processes_of(folder / "inner.db")] == [3, 0]
+    verified = run(SCOPE, "verify", trace, cwd=folder)
+    closing = CLOSING.search(verified.stdout)
+    assert verified.returncode == 0 and closing and closing[1] == "1", verified.stderr
+
+
 def test_a_hundred_children_and_one_that_outlives_its_killed_parent(folder: Path) -> None:
     trace, recorded = record(
         folder, "many",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from retroscope.recorder.annotations import Args, Core, Kwargs
+    from retroscope.recorder.command_lines import CommandLine
 
 _HASH_SEED = b"PYTHONHASHSEED"
 _HIDDEN = b"RETROSCOPE_"  # put before the names of variables that -E and -I hide from the interpreter
@@ -66,11 +67,18 @@ def _new_seed() -> bytes:
     return str(hash((_seed, _core.process(), _started)) & 0xFFFF_FFFF).encode()
 
 
+def _is_retroscope(line: "CommandLine") -> bool:
+    """Is it another recording, or a replay, or the program that one of these runs?"""
+    if line.kind == "module":
+        return line.target.partition(".")[0] == "retroscope"
+    return line.kind == "script" and line.target.endswith("/retroscope/recorder/startup.py")
+
+
 def _with_recorder(path: "Any", argv: "Any", environment: "dict[bytes, bytes]") -> "list[bytes] | None":
     """The command line with our start-up before it, `environment` made fit; None when it cannot be recorded."""
     words = [_bytes(word) for word in argv]
     line = parse([word.decode("utf-8", "surrogateescape") for word in words]) if words else None
-    if line is None:
+    if line is None or _is_retroscope(line):
         return None
     hides = "-E" in line.flags or "-I" in line.flags
     given = environment.get(_HASH_SEED)
