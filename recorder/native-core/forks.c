@@ -24,6 +24,7 @@
 typedef struct fork_call {
     struct fork_call *outer;
     callback_scope *scope;
+    PyObject *hooks_before, *hooks_after; /* of os.register_at_fork, while CPython is not to run them */
     unsigned flags;          /* those of the FORK record */
     bool in_child;
 } fork_call;
@@ -72,12 +73,25 @@ static void stop_recording(void)
     count_is_on = 0;
 }
 
+/* Takes the lists of hooks away from CPython for the time of the call, see run_hooks(), and gives them back. */
+static void exchange_hooks(fork_call *here)
+{
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    PyObject *before = interpreter->before_forkers, *after = interpreter->after_forkers_parent;
+    interpreter->before_forkers = here->hooks_before;
+    interpreter->after_forkers_parent = here->hooks_after;
+    here->hooks_before = before;
+    here->hooks_after = after;
+}
+
 /* The other threads are gone, the ring is the parent's. */
 static void after_fork_in_child(void)
 {
     if (core_mode != MODE_RECORD)
         return;
     bool ours = is_ours();
+    if (ours)
+        exchange_hooks(forking);
     turn_forked();
     signals_forked();
     if (!ours) {
@@ -101,37 +115,47 @@ int forks_watch(void)
     return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-/* A lock that a hook takes, as concurrent.futures has it, and that another thread has now: borrowed, NULL if there is none.
- * The hook is C's, and would wait for it with the turn. */
-static PyObject *taken_by_another(void)
+/* --- the hooks of os.register_at_fork ---------------------------------------------------------------------- */
+
+/* As CPython's run_at_forkers does it, but outside of the call: what hooks do, in C or in Python, is recorded and replayed
+ * as anything that the program does. Those of the child run there inside the call, see forks.h. */
+static void run_hooks(PyObject *list, bool backwards)
 {
-    PyObject *hooks = PyInterpreterState_Get()->before_forkers;
+    PyObject *hooks = list ? PyList_GetSlice(list, 0, PyList_GET_SIZE(list)) : NULL;
+    if (hooks && backwards)
+        PyList_Reverse(hooks);
     for (Py_ssize_t i = 0; hooks && i < PyList_GET_SIZE(hooks); i++) {
-        PyObject *hook = PyList_GET_ITEM(hooks, i);
-        PyObject *lock = PyCFunction_Check(hook) ? PyCFunction_GetSelf(hook) : NULL;
-        if (lock && strcmp(Py_TYPE(lock)->tp_name, "_thread.lock") == 0 &&
-            strcmp(((PyCFunctionObject *)hook)->m_ml->ml_name, "acquire") == 0 && !lock_is_free(lock))
-            return lock;
+        PyObject *done = PyObject_CallNoArgs(PyList_GET_ITEM(hooks, i));
+        if (!done)
+            PyErr_WriteUnraisable(PyList_GET_ITEM(hooks, i));
+        Py_XDECREF(done);
     }
-    return NULL;
+    if (list && !hooks)
+        PyErr_WriteUnraisable(NULL);
+    Py_XDECREF(hooks);
+}
+
+/* What failed goes on failing afterwards. */
+static void run_hooks_after(void)
+{
+    PyObject *error = PyErr_Occurred() ? error_take() : NULL;
+    run_hooks(PyInterpreterState_Get()->after_forkers_parent, false);
+    if (error)
+        error_put_back(error);
 }
 
 /* CPython holds the import lock around a fork: it waits until no other thread is in the middle of an import. */
 bool forks_begin(boundary_entry *entry, const boundary_call *call)
 {
-    for (;;) {
-        for (PyObject *lock; turn_is_shared && (lock = taken_by_another());)
-            if (lock_wait_until_free(entry, lock) < 0)
-                return false;
-        PyObject *done = import_acquire(entry, call);
-        Py_XDECREF(done);
-        if (!done || !turn_is_shared || !taken_by_another())
-            return done != NULL;
-        Py_DECREF(import_release());
-    }
+    run_hooks(PyInterpreterState_Get()->before_forkers, true);
+    PyObject *done = import_acquire(entry, call);
+    Py_XDECREF(done);
+    if (!done)
+        run_hooks_after();
+    return done != NULL;
 }
 
-void forks_end(void)
+void forks_end(bool in_child)
 {
     PyObject *error = PyErr_Occurred() ? error_take() : NULL;
     PyObject *done = import_release();
@@ -140,6 +164,8 @@ void forks_end(void)
     Py_XDECREF(done);
     if (error)
         error_put_back(error);
+    if (!in_child)
+        run_hooks_after();
 }
 
 PyObject *forks_record(boundary_entry *entry, const boundary_call *call)
@@ -152,9 +178,11 @@ PyObject *forks_record(boundary_entry *entry, const boundary_call *call)
     callback_watch(&scope, entry, call, digest);
     core_hidden++;
     forking = &here;
+    exchange_hooks(&here);
     PyObject *result = entry->original(entry, call);
     forking = here.outer;
     if (!here.in_child) {
+        exchange_hooks(&here);
         core_hidden--;
         callback_unwatch(&scope);
     } else if (core_mode == MODE_RECORD && threads_recount() < 0) {
@@ -163,7 +191,7 @@ PyObject *forks_record(boundary_entry *entry, const boundary_call *call)
     if (core_mode == MODE_RECORD)
         record_outcome(entry, &scope.call, result, digest);
     callback_done(&scope);
-    forks_end();
+    forks_end(here.in_child);
     return result;
 }
 
@@ -215,7 +243,7 @@ static void become_the_child(void)
         PyErr_Clear();
 }
 
-bool forks_replay(void)
+bool forks_replay(bool *in_child)
 {
     record_view record;
     if (!replay_own_is_next(KIND_FORK, &record))
@@ -223,7 +251,8 @@ bool forks_replay(void)
     control_at_fork();
     replay_own_is_next(KIND_FORK, &record); /* the controller may have given us the child's stream */
     shared_memory_begins();
-    if (record.size == 1)
+    *in_child = record.size == 1;
+    if (*in_child)
         become_the_child();
     else
         stream_take();

@@ -16,11 +16,11 @@ int forks_watch(void);
 /* One such call, recording. */
 PyObject *forks_record(boundary_entry *entry, const boundary_call *call);
 
-/* Around such a call, recording and replay: false with an exception. */
+/* Around such a call, recording and replay: false with an exception. The hooks that run in the parent run here. */
 bool forks_begin(boundary_entry *entry, const boundary_call *call);
-void forks_end(void);
+void forks_end(bool in_child);
 
 /* In replay, where the call may fork: what the record says. True when more callbacks of the call may follow. */
-bool forks_replay(void);
+bool forks_replay(bool *in_child);
 
 #endif

@@ -58,25 +58,6 @@ PyObject *lock_release(boundary_entry *entry, const boundary_call *call)
     Py_RETURN_NONE;
 }
 
-bool lock_is_free(PyObject *lock)
-{
-    return !((plain_lock *)lock)->is_locked;
-}
-
-static int try_free(boundary_entry *Py_UNUSED(entry), const boundary_call *call)
-{
-    return lock_is_free(call->self);
-}
-
-int lock_wait_until_free(boundary_entry *entry, PyObject *lock)
-{
-    const boundary_call call = {lock, NULL, 0, NULL};
-    const waiting w = {entry, &call, lock, -1};
-    int done = wait_until(&w, try_free);
-    wait_wake(lock); /* we do not take it: the next one may */
-    return done;
-}
-
 /* --- _thread.RLock: it compares idents, which all contexts of a replay share ------------------------------ */
 
 typedef struct {

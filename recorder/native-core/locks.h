@@ -12,10 +12,6 @@ unsigned long thread_ident(void);
 PyObject *lock_acquire(boundary_entry *entry, const boundary_call *call);
 PyObject *lock_release(boundary_entry *entry, const boundary_call *call);
 
-/* Of a `_thread.lock`: does nobody have it; and waits for that, 1, or -1 with an exception. */
-bool lock_is_free(PyObject *lock);
-int lock_wait_until_free(boundary_entry *entry, PyObject *lock);
-
 PyObject *rlock_acquire(boundary_entry *entry, const boundary_call *call);
 PyObject *rlock_release(const boundary_call *call);
 PyObject *rlock_is_owned(const boundary_call *call);

@@ -412,7 +412,8 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
     }
     callback_scope scope = {.entry = entry, .call = *call, .digest = digest};
     callback_replay(&scope);
-    if (entry->policy == POLICY_FORK && forks_replay())
+    bool in_child = false;
+    if (entry->policy == POLICY_FORK && forks_replay(&in_child))
         callback_replay(&scope);
     expect(entry, digest, call, &record);
     PyObject *result = outcome(entry, &scope.call, &record);
@@ -428,7 +429,7 @@ PyObject *replay_call(boundary_entry *entry, const boundary_call *call)
     callback_done(&scope);
     collector_as_recorded();
     if (entry->policy == POLICY_FORK)
-        forks_end();
+        forks_end(in_child);
     if (result == Py_None && entry->policy == POLICY_OUTPUT)
         errno = EAGAIN; /* a file that takes nothing now: _io's buffered ones raise what errno says */
     return result;

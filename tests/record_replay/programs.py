@@ -56,6 +56,7 @@ PROGRAMS = [
     script("faults"),
     script("files"),
     script("forks_in_a_loop"),
+    script("forks_with_hooks"),
     script("generators"),
     script("globals_at_exit"),
     script("hostile_objects"),
