@@ -228,3 +228,38 @@ def test_what_ends_the_program_is_what_except_made_of_several(record_text: Recor
     assert said.count("raise Odd(\"two\")") == 2
     assert "the end: the program is over, exit status 1, after an uncaught ExceptionGroup" in said
     assert "exception: Odd: one raised here" in said, "as a traceback names a type of the program itself"
+
+
+WITHIN_A_LINE = """
+class Bad(Exception):
+    def __init__(self, what):
+        super().__init__(what)
+        self.what = what
+
+class Thing:
+    def __repr__(self):
+        return "thing"
+
+def check(thing):
+    raise Bad(f"{thing!r} is bad")
+
+def again(thing):
+    try:
+        check(thing)
+    except Bad as error:
+        raise error
+
+again(Thing())
+"""
+
+
+def test_an_exception_of_a_line_that_called_something_first_says_where_it_is_raised(record_text: Recorded) -> None:
+    """The last line that began is then one of what was called: who raises it is said."""
+    trace = record_text(WITHIN_A_LINE)[1]
+    said = answers(trace, "goto failure", "goto raise 2 Bad").splitlines()
+    assert said[0].startswith(
+        "exception: Bad: thing is bad raised after this line, at program.py:12 in check, and never caught · tick "
+    )
+    assert said[0].endswith("program.py:5 in Bad.__init__")
+    assert said[2].startswith("exception: Bad: thing is bad raised here · tick ")
+    assert said[2].endswith("program.py:18 in again")

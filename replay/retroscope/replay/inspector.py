@@ -313,6 +313,20 @@ class Look:
         error = self.core.raising()
         return None if error is None else clip(as_program(self.core, describe, error), MOST_MESSAGE)
 
+    def raised_through(self) -> list[tuple[str, str]] | None:
+        """(function, file) of the frames that this exception has come through, those that have ended too.
+
+        None: a group that `except*` may have made, whose traceback says nothing of the function that it comes from.
+        """
+        error = self.core.raising()
+        if isinstance(error, BaseExceptionGroup):
+            return None
+        found, passed = getattr(error, "__traceback__", None), []
+        while found is not None:
+            passed.append(self.row(found.tb_frame)[:2])
+            found = found.tb_next
+        return passed
+
     def raising_types(self) -> str | None:
         """The names of that exception's type and of its bases, without their modules, in one text."""
         error = self.core.raising()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from retroscope.replay.breakpoints import BreakpointTable
 from retroscope.replay.given_up import GivenUp
@@ -16,7 +17,7 @@ from retroscope.replay.hit_numbers import HitNumbers
 from retroscope.replay.index import Index, NotIndexed, UnusableIndex
 from retroscope.replay.indexed import can_answer, first_hit_after, hits_before
 from retroscope.replay.legs import BeyondTheEnd, Search
-from retroscope.replay.looking import LookFailed, asked
+from retroscope.replay.looking import Looker, LookFailed, asked
 from retroscope.replay.messages import parse_message
 from retroscope.replay.moments import Breakpoint, InputId, Moment, ReplayError, StopReason, ThreadId, Tick
 from retroscope.replay.motion import Motion
@@ -26,6 +27,42 @@ from retroscope.replay.recording import Recording
 from retroscope.replay.watches import Watches
 
 _NEVER_CAUGHT = "raised here and never caught"
+
+
+@dataclass(frozen=True)
+class _Raising:
+    """Where an exception is raised: the thread, the line and function, and the functions that it has come through."""
+
+    thread: int
+    line: str
+    function: tuple[str, str]
+    passed: list[tuple[str, str]]
+
+    def seen_from(self, process: ReplayProcess) -> str:
+        """The same in words, for one who looks from where the tick begins, at which `process` stands.
+
+        What the line calls may have been the last to begin a line, in this thread or in one that waited for its turn.
+        """
+        assert process.last is not None, "it has said where it stands"
+        frames = asked(process, "stack")
+        if not frames:
+            return "here"
+        _, name, path, _, _ = frames[0]
+        elsewhere = self.thread != process.last.thread
+        if not elsewhere and (name, path) in (self.function, *self.passed):
+            return "here"
+        thread = f" of thread {self.thread}" if elsewhere else ""
+        return f"after this line, at {self.line} in {self.function[0]}{thread},"
+
+
+def _raising(process: ReplayProcess) -> _Raising | None:
+    """Where it is that `process` stands at a raise; None: that cannot be told."""
+    with Looker(process) as looker:
+        frames, passed = looker.ask("stack"), looker.ask("raised_through")
+    if not frames or passed is None or process.last is None:
+        return None
+    _, name, path, line, _ = frames[0]
+    return _Raising(process.last.thread, f"{Path(path).name}:{line}", (name, path), [tuple(each) for each in passed])
 
 
 class Stops:
@@ -275,26 +312,29 @@ class Stops:
 
     def _raised_at(self, tick: Tick, text: str, sought: bool = False) -> Moment:
         uncaught = str(self._ending().get("uncaught") or "") if text == _NEVER_CAUGHT else ""
-        exception = self._ask_at_raise(tick, "raising", sought, uncaught)
+        exception, raising = self._at_raise(tick, sought, uncaught)
         moment = self.go(tick, StopReason.EXCEPTION, text)
+        if raising is not None:
+            place = raising.seen_from(self._motion.current)
+            moment = replace(moment, text=text.replace("here", place, 1).rstrip(","))
         return replace(moment, exception=exception)
+
+    def _at_raise(self, tick: Tick, sought: bool, uncaught: str) -> tuple[str | None, _Raising | None]:
+        """What the inspector says of the exception that the line of `tick` raises, and where that is; None: unknown."""
+        process = self._motion.inside_raise(tick, sought, uncaught)
+        if process is None:
+            return None, None
+        try:
+            said = asked(process, "raising")
+            return None if said is None else str(said), _raising(process)
+        except LookFailed:
+            return None, None
+        finally:
+            process.kill()
 
     def raised_at(self, tick: Tick) -> Moment:
         """Before the line of `tick`, which raises an exception that is sought."""
         return self._raised_at(tick, "raised here", sought=True)
-
-    def _ask_at_raise(self, tick: Tick, question: str, sought: bool = False, uncaught: str = "") -> str | None:
-        """What the inspector says of the exception that the line of `tick` raises, None when that cannot be told."""
-        process = self._motion.inside_raise(tick, sought, uncaught)
-        if process is None:
-            return None
-        try:
-            said = asked(process, question)
-            return None if said is None else str(said)
-        except LookFailed:
-            return None
-        finally:
-            process.kill()
 
     def uncaught_is(self, types: Sequence[str]) -> bool:
         """Whether the exception that ended the program is of one of these types, by their names."""
@@ -302,7 +342,15 @@ class Stops:
         if tick is None or not types:
             return tick is not None
         uncaught = str(self._ending().get("uncaught") or "")
-        names = (self._ask_at_raise(Tick(tick), "raising_types", uncaught=uncaught) or "").split()
+        process = self._motion.inside_raise(tick, uncaught=uncaught)
+        if process is None:
+            return False
+        try:
+            names = str(asked(process, "raising_types") or "").split()
+        except LookFailed:
+            return False
+        finally:
+            process.kill()
         return any(each in names for each in types)
 
     def _failure_ahead(self, first: int) -> int | None:
