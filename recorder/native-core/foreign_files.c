@@ -195,12 +195,23 @@ static long rule_fdopen(unsigned function, const long *a)
 
 /* --- others ----------------------------------------------------------------------------------------------- */
 
+/* The library whose code a thread will run. A std::thread begins in the C++ library, and its argument is an object of a
+ * class of its own, of the library that made it. */
+static bool library_of_thread(const long *a, Dl_info *place)
+{
+    bool found = dladdr((void *)a[2], place) && place->dli_fname;
+    Dl_info maker;
+    if (found && strstr(place->dli_fname, "/libstdc++.so") && dladdr(*(void **)a[3], &maker) && maker.dli_fname)
+        *place = maker;
+    return found;
+}
+
 /* What a thread of an extension does is in nobody's order. The recording goes on, and says where replay will stop. */
 static long rule_thread(unsigned function, const long *a)
 {
     Dl_info place;
     char text[400];
-    bool found = dladdr((void *)a[2], &place) && place.dli_fname;
+    bool found = library_of_thread(a, &place);
     if (found && foreign_worker_starts(place.dli_fname, a))
         return 0;
     const char *slash = found ? strrchr(place.dli_fname, '/') : NULL;

@@ -101,6 +101,21 @@ def test_a_thread_of_an_extension_is_noted_and_stops_the_replay_in_one_sentence(
     assert stack == ["in <module>", "in starts"]
 
 
+STARTS_A_CPP_THREAD = """
+import pyarrow, pyarrow.feather
+pyarrow.feather.write_feather(pyarrow.table({"a": [1, 2]}), "a.feather")
+"""
+
+
+def test_a_thread_of_cpp_is_told_by_the_library_that_made_it(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(STARTS_A_CPP_THREAD)
+    assert run(SCOPE, "record", "-o", "trace.db", "program.py", cwd=tmp_path).status == 0
+    assert "starts a thread of its own (libarrow.so" in run(SCOPE, "info", "trace.db", cwd=tmp_path).stdout
+    verified = run(SCOPE, "verify", "trace.db", cwd=tmp_path)
+    assert verified.status == 3
+    assert "starts a thread of its own (libarrow.so" in verified.stderr
+
+
 STARTS_A_PROCESS = """
 import ctypes
 libc = ctypes.CDLL(None)
