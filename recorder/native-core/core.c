@@ -19,7 +19,7 @@ PyMODINIT_FUNC PyInit__core(void)
         address_register, collector_register,
         scan_register, maps_register, loading_register, foreign_register, signal_calls_register,
         family_register, redacted_register, block_register, build_register, greenlets_register,
-        allocations_register, terminal_line_register,
+        allocations_register, terminal_line_register, own_classes_register,
     };
     PyObject *module = PyModule_Create(&definition);
     if (!module)

@@ -63,5 +63,6 @@ int foreign_register(PyObject *module);
 int signal_calls_register(PyObject *module);
 int allocations_register(PyObject *module);
 int terminal_line_register(PyObject *module);
+int own_classes_register(PyObject *module);
 
 #endif

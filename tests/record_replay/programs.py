@@ -89,6 +89,7 @@ PROGRAMS = [
     script("signals_waiting"),
     *(interrupted(where) for where in ("loop", "line", "function", "objects", "sleep", "finally")),
     script("standard_input", stdin=LINES),
+    script("subclasses", same=False),  # C code that only the recorder runs makes some types ready
     script("subprocesses"),
     script("tracers", same=False),  # the inside of the import system is not shown
     script("tcl"),

@@ -47,6 +47,7 @@ def start(core: "Core", importer: "Importer", stream: int, config: "Config") -> 
     if replaying:
         _begin_replay(core, importer, config, machine)
     program = importer.load("program").prepare(core, facts, main)
+    importer.load("boundary.classes").begin(core, importer.classes_before)
     core.collector_begin()
     core.run(program, not facts["no_site"])
 

@@ -18,6 +18,7 @@ class Importer:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.loaded: dict[str, ModuleType] = {}
+        self.classes_before: dict[int, type] = {}  # by id: those that every Python has when it begins
         self.builtins = dict(vars(builtins))
         self.real_import = builtins.__import__
         self.builtins["__import__"] = self.import_module

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from retroscope.recorder.importer import Importer
 
 DOMAINS = ("clocks", "randomness", "files", "descriptors", "limits", "processes", "sockets", "polling", "signals",
-           "threads", "interpreter", "prompts", "imports", "databases", "encryption", "terminals", "screens", "faults",
-           "accounts", "mappings", "sharing", "addresses", "memory", "interpreters", "windows", "testing", "packages",
-           "cryptography", "arrow", "messaging")
+           "threads", "interpreter", "classes", "prompts", "imports", "databases", "encryption", "terminals", "screens",
+           "faults", "accounts", "mappings", "sharing", "addresses", "memory", "interpreters", "windows", "testing",
+           "packages", "cryptography", "arrow", "messaging")
 
 
 class Registry:

@@ -11,6 +11,13 @@ import sys
 gc.disable()
 del sys.modules["gc"]
 _first = [None]  # what is made after it is ours
+_classes = {id(object): object}  # of every Python
+_waiting = [object]
+for _kind in _waiting:
+    for _each in type.__subclasses__(_kind):
+        if id(_each) not in _classes:
+            _classes[id(_each)] = _each
+            _waiting.append(_each)
 compile("", "", "exec")  # makes the types of syntax trees: now, and not only where a file of ours has no .pyc yet
 
 TYPE_CHECKING = False
@@ -46,6 +53,7 @@ def _main() -> None:
     import marshal
 
     importer = _load_importer(sys.argv[0].rpartition("/")[0])
+    importer.classes_before = _classes
     joined = importer.load("joined") if sys.argv[1][0] == "@" else None
     config = joined.configuration(sys.argv) if joined else marshal.loads(_read(int(sys.argv[2])))
     core = importer.loaded["_core"] = importer.unseen(_load_core, config["core"])
