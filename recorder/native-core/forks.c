@@ -24,8 +24,8 @@
 typedef struct fork_call {
     struct fork_call *outer;
     callback_scope *scope;
-    PyObject *hooks_before, *hooks_after; /* of os.register_at_fork, while CPython is not to run them */
     unsigned flags;          /* those of the FORK record */
+    bool has_hooks;          /* see take_hooks() */
     bool in_child;
 } fork_call;
 
@@ -73,16 +73,97 @@ static void stop_recording(void)
     count_is_on = 0;
 }
 
-/* Takes the lists of hooks away from CPython for the time of the call, see run_hooks(), and gives them back. */
-static void exchange_hooks(fork_call *here)
+/* --- the hooks of os.register_at_fork ---------------------------------------------------------------------- */
+
+/* Those that CPython is to run in the parent, taken from it while a call forks: as CPython's run_at_forkers does it, but
+ * before and after the call they run here, for what they do, in C or in Python, to be recorded and replayed as anything
+ * that the program does. Those of the child run there inside the call, see forks.h. */
+static PyObject *hooks_before, *hooks_after;
+static unsigned hooks_taken; /* by so many calls: an audit hook lets other threads run before the fork */
+
+static void give_hooks_back(void)
 {
     PyInterpreterState *interpreter = PyInterpreterState_Get();
-    PyObject *before = interpreter->before_forkers, *after = interpreter->after_forkers_parent;
-    interpreter->before_forkers = here->hooks_before;
-    interpreter->after_forkers_parent = here->hooks_after;
-    here->hooks_before = before;
-    here->hooks_after = after;
+    if (!forking->has_hooks)
+        return;
+    forking->has_hooks = false;
+    if (--hooks_taken)
+        return;
+    Py_XSETREF(interpreter->before_forkers, hooks_before);
+    Py_XSETREF(interpreter->after_forkers_parent, hooks_after);
+    hooks_before = hooks_after = NULL;
 }
+
+/* The one hook that CPython runs in the parent, before code of the program can run again. */
+static PyObject *end_hook(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(none))
+{
+    if (forking)
+        give_hooks_back();
+    Py_RETURN_NONE;
+}
+
+static void take_hooks(void)
+{
+    static PyMethodDef definition = {"after_fork", end_hook, METH_NOARGS, NULL};
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    PyObject *end = PyCFunction_New(&definition, NULL), *list = end ? PyList_New(1) : NULL;
+    if (!list) {
+        Py_XDECREF(end);
+        PyErr_Clear(); /* they are given back after the call then */
+    } else {
+        PyList_SET_ITEM(list, 0, end);
+    }
+    forking->has_hooks = true;
+    if (hooks_taken++) {
+        Py_XDECREF(list);
+        return;
+    }
+    hooks_before = interpreter->before_forkers;
+    hooks_after = interpreter->after_forkers_parent;
+    interpreter->before_forkers = NULL;
+    interpreter->after_forkers_parent = list;
+}
+
+/* In the child: of the calls that have them, those of other threads are gone. */
+static void keep_own_hooks(void)
+{
+    hooks_taken = 0;
+    for (const fork_call *call = forking; call; call = call->outer)
+        hooks_taken += call->has_hooks;
+    give_hooks_back();
+}
+
+static void run_hooks(PyObject *list, bool backwards)
+{
+    PyObject *hooks = list ? PyList_GetSlice(list, 0, PyList_GET_SIZE(list)) : NULL;
+    if (hooks && backwards)
+        PyList_Reverse(hooks);
+    for (Py_ssize_t i = 0; hooks && i < PyList_GET_SIZE(hooks); i++) {
+        PyObject *done = PyObject_CallNoArgs(PyList_GET_ITEM(hooks, i));
+        if (!done)
+            PyErr_WriteUnraisable(PyList_GET_ITEM(hooks, i));
+        Py_XDECREF(done);
+    }
+    if (list && !hooks)
+        PyErr_WriteUnraisable(NULL);
+    Py_XDECREF(hooks);
+}
+
+static void run_hooks_before(void)
+{
+    run_hooks(hooks_taken ? hooks_before : PyInterpreterState_Get()->before_forkers, true);
+}
+
+/* What failed goes on failing afterwards. */
+static void run_hooks_after(void)
+{
+    PyObject *error = PyErr_Occurred() ? error_take() : NULL;
+    run_hooks(hooks_taken ? hooks_after : PyInterpreterState_Get()->after_forkers_parent, false);
+    if (error)
+        error_put_back(error);
+}
+
+/* --- recording -------------------------------------------------------------------------------------------- */
 
 /* The other threads are gone, the ring is the parent's. */
 static void after_fork_in_child(void)
@@ -91,7 +172,7 @@ static void after_fork_in_child(void)
         return;
     bool ours = is_ours();
     if (ours)
-        exchange_hooks(forking);
+        keep_own_hooks();
     turn_forked();
     signals_forked();
     if (!ours) {
@@ -115,39 +196,10 @@ int forks_watch(void)
     return pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 
-/* --- the hooks of os.register_at_fork ---------------------------------------------------------------------- */
-
-/* As CPython's run_at_forkers does it, but outside of the call: what hooks do, in C or in Python, is recorded and replayed
- * as anything that the program does. Those of the child run there inside the call, see forks.h. */
-static void run_hooks(PyObject *list, bool backwards)
-{
-    PyObject *hooks = list ? PyList_GetSlice(list, 0, PyList_GET_SIZE(list)) : NULL;
-    if (hooks && backwards)
-        PyList_Reverse(hooks);
-    for (Py_ssize_t i = 0; hooks && i < PyList_GET_SIZE(hooks); i++) {
-        PyObject *done = PyObject_CallNoArgs(PyList_GET_ITEM(hooks, i));
-        if (!done)
-            PyErr_WriteUnraisable(PyList_GET_ITEM(hooks, i));
-        Py_XDECREF(done);
-    }
-    if (list && !hooks)
-        PyErr_WriteUnraisable(NULL);
-    Py_XDECREF(hooks);
-}
-
-/* What failed goes on failing afterwards. */
-static void run_hooks_after(void)
-{
-    PyObject *error = PyErr_Occurred() ? error_take() : NULL;
-    run_hooks(PyInterpreterState_Get()->after_forkers_parent, false);
-    if (error)
-        error_put_back(error);
-}
-
 /* CPython holds the import lock around a fork: it waits until no other thread is in the middle of an import. */
 bool forks_begin(boundary_entry *entry, const boundary_call *call)
 {
-    run_hooks(PyInterpreterState_Get()->before_forkers, true);
+    run_hooks_before();
     PyObject *done = import_acquire(entry, call);
     Py_XDECREF(done);
     if (!done)
@@ -178,11 +230,11 @@ PyObject *forks_record(boundary_entry *entry, const boundary_call *call)
     callback_watch(&scope, entry, call, digest);
     core_hidden++;
     forking = &here;
-    exchange_hooks(&here);
+    take_hooks();
     PyObject *result = entry->original(entry, call);
+    give_hooks_back();
     forking = here.outer;
     if (!here.in_child) {
-        exchange_hooks(&here);
         core_hidden--;
         callback_unwatch(&scope);
     } else if (core_mode == MODE_RECORD && threads_recount() < 0) {

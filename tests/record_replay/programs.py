@@ -57,6 +57,7 @@ PROGRAMS = [
     script("files"),
     script("forks_in_a_loop"),
     script("forks_with_hooks"),
+    script("forks_with_hooks_threads"),
     script("generators"),
     script("globals_at_exit"),
     script("hostile_objects"),

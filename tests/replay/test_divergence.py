@@ -62,6 +62,7 @@ while not shared[0]:
     rounds += 1
 os.wait()
 """
+FORKED = "import os\nimport quick\nif os.fork() == 0:\n    print(quick.now(), flush=True)\n    os._exit(0)\nos.wait()\n"
 ADDRESS = "import ctypes\nkept = b'here'\nprint(ctypes.string_at(id(kept) + 32, 4))\n"
 
 
@@ -125,6 +126,19 @@ def test_replays_that_agree_with_each_other_show_the_lines_since_the_last_input(
     assert "so the replay is repeatable" in found.stderr
     assert "(builtins.id), the last that agreed" in found.stderr
     assert "program.py:3 in <module>: print(ctypes.string_at(id(kept) + 32, 4))" in found.stderr
+
+
+def test_of_a_forked_process_another_way_is_named(tmp_path: Path) -> None:
+    make_extension(tmp_path)
+    record(FORKED, tmp_path)
+    for words in (["verify"], ["verify", "--diagnose"]):
+        found = scope(*words, cwd=tmp_path)
+        assert (found.returncode, found.stdout) == (3, "")
+        assert found.stderr.endswith(
+            "It was forked, and --diagnose cannot narrow that. To look: scope replay --process 2 trace.db\n"
+        )
+    looked = scope("replay", "--process", "2", "trace.db", "-x", "continue", cwd=tmp_path)
+    assert looked.returncode == 3, looked.stdout
 
 
 def test_where_nothing_differs_there_is_nothing_to_diagnose(tmp_path: Path) -> None:

@@ -70,16 +70,21 @@ def _verify(first: Recording, wanted: int | None, *, diagnose: bool) -> list[Ver
         return verify_trace(first, wanted, bar)
     except Diverged as diverged:
         bar.clear()
-        more = f"To find the first line that differs: scope verify --diagnose {first.path}"
-        if diagnose:
-            more = _diagnosis(first, diverged.process)
+        more = _more(first, diverged.process, diagnose=diagnose)
         raise Diverged(f"{diverged}\n{more}", diverged.process) from diverged
     finally:
         bar.clear()
 
 
-def _diagnosis(first: Recording, process: int | None) -> str:
-    diagnosis = Diagnosis(first if process is None else first.other(process))
+def _more(first: Recording, process: int | None, *, diagnose: bool) -> str:
+    """What follows the account of a divergence: where it begins, or how to find out."""
+    recording = first if process is None else first.other(process)
+    if recording.ancestors:
+        look = f"scope replay --process {process} {first.path}"
+        return f"It was forked, and --diagnose cannot narrow that. To look: {look}"
+    if not diagnose:
+        return f"To find the first line that differs: scope verify --diagnose {first.path}"
+    diagnosis = Diagnosis(recording)
     try:
         return diagnosis.text()
     finally:
