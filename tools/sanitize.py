@@ -27,6 +27,7 @@ LEFT_OUT = {
     "tests/record_replay/test_processes.py::test_all_processes_do_what_plain_python_does_and_replay_it[processes_programs]":
         "`preload` makes sys.executable another program than this Python",
     "tests/record_replay/test_extensions.py::test_it_replays_exactly[uvloop_streams]": "it warns on stderr",
+    "tests/record_replay/test_extensions.py::test_it_replays_exactly[workers_computing]": "it warns on stderr",
 }  # fmt: skip
 """Tests that are not run by default, and why."""
 ASAN_OPTIONS = (
