@@ -82,6 +82,9 @@ long foreign_pass(unsigned function, const long *arguments);
 /* The outcome: writes it (recording), and with it `data` (NULL: none), which is beyond the outs; errno is kept. */
 void foreign_record(const foreign_call *call, long result, const void *data, size_t size);
 
+/* The same without what else is due before an outcome. */
+void foreign_write(const foreign_call *call, long result, const void *data, size_t size);
+
 /* The outcome from the stream: fills the outs, sets errno. `*data` and `*size` (NULL allowed) get what was recorded
  * beyond the outs, good until the next record is taken. */
 long foreign_replay(const foreign_call *call, const char **data, size_t *size);
@@ -114,6 +117,9 @@ extern uint64_t foreign_recorded;
 
 /* A NOTE record (recording). */
 void foreign_note(const char *text, size_t size);
+
+/* One that says why replay stops here. */
+void foreign_note_lost(const char *text, size_t size);
 
 /* Is this the descriptor of a regular file that an extension has opened? */
 bool foreign_is_local(int fd);

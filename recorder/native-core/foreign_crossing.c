@@ -2,6 +2,7 @@
 /* One call into the C library: recorded with what it filled, or answered from the stream. */
 #include "control.h"
 #include "foreign_arguments.h"
+#include "foreign_signals.h"
 #include "replay.h"
 #include "seal.h"
 #include "threads.h"
@@ -44,12 +45,14 @@ static bool is_of_program(void)
 
 bool foreign_crosses(void)
 {
-    return is_of_program() && !foreign_lost;
+    return is_of_program() && !foreign_lost && !foreign_in_handler();
 }
 
 long foreign_pass(unsigned function, const long *arguments)
 {
-    if (foreign_lost && is_of_program())
+    if (core_mode == MODE_REPLAY && foreign_in_handler())
+        return foreign_handler_calls(function, arguments);
+    if (foreign_lost && is_of_program() && !foreign_in_handler())
         return foreign_run(function, arguments);
     return foreign_real[function](arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
@@ -87,12 +90,11 @@ static void write_data(record_writer *w, const void *data, size_t size)
     write_bytes(w, data, size);
 }
 
-void foreign_record(const foreign_call *call, long result, const void *data, size_t size)
+void foreign_write(const foreign_call *call, long result, const void *data, size_t size)
 {
     record_writer w;
     int error = errno;
     size_t used = 0;
-    PyThreadState *state = foreign_threads ? hold_gil() : NULL; /* they may run Python code, and records of theirs come */
     record_begin(&w, defined[call->function]->id, KIND_RESULT, 0, call->digest);
     write_bytes(&w, "(", 1);
     write_count(&w, 2 + call->outs + (data != NULL));
@@ -106,19 +108,39 @@ void foreign_record(const foreign_call *call, long result, const void *data, siz
         control_fatal("A call of %s by an extension could not be recorded: out of memory.",
                       foreign_descriptions[call->function].name);
     foreign_recorded++;
+    errno = error;
+}
+
+void foreign_record(const foreign_call *call, long result, const void *data, size_t size)
+{
+    int error = errno;
+    PyThreadState *state = foreign_threads ? hold_gil() : NULL; /* they may run Python code, and records of theirs come */
+    errno = error;
+    foreign_signals_record();
+    foreign_write(call, result, data, size);
     let_gil(state);
     errno = error;
 }
 
-void foreign_note(const char *text, size_t size)
+static void write_note(unsigned flags, const char *text, size_t size)
 {
     record_writer w;
-    record_begin(&w, 0, KIND_NOTE, 0, 0);
+    record_begin(&w, 0, KIND_NOTE, flags, 0);
     write_bytes(&w, "s", 1);
     write_count(&w, (uint32_t)size);
     write_bytes(&w, text, size);
     if (record_end(&w) < 0)
         control_fatal("A note could not be recorded: out of memory.");
+}
+
+void foreign_note(const char *text, size_t size)
+{
+    write_note(0, text, size);
+}
+
+void foreign_note_lost(const char *text, size_t size)
+{
+    write_note(FLAG_LOST, text, size);
 }
 
 static long run(unsigned function, const long *a)
@@ -178,14 +200,41 @@ static const char *read_data(const char **p, const char *end, size_t *size)
     return data;
 }
 
+static void check_outcome(const record_view *record)
+{
+    const char *p = record->payload + 5;
+    if (record->size < 23 || record->payload[0] != '(' || p[0] != 'i' || p[9] != 'i')
+        replay_diverged("the record of a call of an extension is damaged");
+}
+
+/* Handlers of extensions that ran in the recording until this call was over. They run as the call was made, with the GIL
+ * or without it: what they leave by siglongjmp() goes on so. `state` is what hold_gil() said, and is returned. */
+static PyThreadState *run_handlers(PyThreadState *state)
+{
+    record_view record;
+    while (replay_foreign_is_next(defined[foreign_find("sigaction")], &record)) {
+        size_t size = 0;
+        check_outcome(&record);
+        const char *p = record.payload + 5, *end = record.payload + record.size;
+        int number = (int)read_number(&p);
+        read_number(&p);
+        const char *data = read_data(&p, end, &size);
+        stream_take();
+        foreign_signals_expect(number, data, size);
+        let_gil(state);
+        foreign_signals_replay(number);
+        state = hold_gil();
+    }
+    return state;
+}
+
 long foreign_replay(const foreign_call *call, const char **data, size_t *size)
 {
     record_view record;
-    PyThreadState *state = hold_gil();
+    PyThreadState *state = run_handlers(hold_gil());
     replay_expect_foreign(defined[call->function], call->digest, &record);
+    check_outcome(&record);
     const char *p = record.payload + 5, *end = record.payload + record.size;
-    if (record.size < 23 || record.payload[0] != '(' || p[0] != 'i' || p[9] != 'i')
-        replay_diverged("the record of a call of an extension is damaged");
     long result = (long)read_number(&p);
     int error = (int)read_number(&p);
     for (unsigned i = 0; i < call->outs; i++) {

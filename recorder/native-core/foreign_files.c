@@ -7,6 +7,7 @@
 #include "foreign_arguments.h"
 #include "foreign_locals.h"
 #include "foreign_names.h"
+#include "foreign_signals.h"
 #include "foreign_system.h"
 #include "foreign_workers.h"
 
@@ -261,6 +262,7 @@ foreign_rule foreign_rule_of(const char *name)
         {"pthread_cond_broadcast", foreign_worker_broadcast}, {"pthread_mutex_unlock", foreign_worker_unlock},
         {"pthread_mutex_lock", foreign_worker_lock}, {"pthread_join", foreign_worker_join}, {"pthread_exit", foreign_worker_exit},
         {"fork", rule_fork}, {"popen", rule_fork},
+        {"sigaction", foreign_sigaction}, {"signal", foreign_signal},
         {"PyThreadState_SetAsyncExc", foreign_async_exception},
         {"mkstemp", rule_temporary}, {"mkstemp64", rule_temporary}, {"getcwd", foreign_getcwd},
         {"getpwuid_r", foreign_account}, {"getpwnam_r", foreign_account}, {"getpwuid", foreign_account_shared},

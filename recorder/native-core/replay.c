@@ -243,6 +243,12 @@ void replay_expect_foreign(boundary_entry *entry, uint32_t digest, record_view *
         replay_diverged("an extension of the program called %U as recorded, but with other arguments", entry->name);
 }
 
+bool replay_foreign_is_next(boundary_entry *entry, record_view *record)
+{
+    peek(record);
+    return record->callable == entry->id && record->kind == KIND_RESULT;
+}
+
 void replay_expect_own(unsigned kind, record_view *record)
 {
     peek_for(kind, record);

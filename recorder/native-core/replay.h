@@ -21,6 +21,9 @@ void replay_expect_call(boundary_entry *entry, record_view *record);
 /* The same for a call of the C library by an extension, with its digest; the record is checked against both. */
 void replay_expect_foreign(boundary_entry *entry, uint32_t digest, record_view *record);
 
+/* Is it next, whatever its digest? Then it is in *record, not taken. */
+bool replay_foreign_is_next(boundary_entry *entry, record_view *record);
+
 /* Takes a record of the recorder itself (callable 0) of this kind; a divergence if another comes. */
 void replay_expect_own(unsigned kind, record_view *record);
 
