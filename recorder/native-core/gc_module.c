@@ -74,10 +74,51 @@ static void note_objects(void)
         PyErr_Clear(); /* fixed form: it cannot fail to encode */
 }
 
+#if PY_VERSION_HEX < 0x030C0000
+
+/* The names of a C function's keywords, which CPython 3.11 makes a tuple of at the first call that needs them. It keeps
+ * that for ever, and the first collection untracks it. `references`: those that we know of. */
+static bool is_keyword_names(PyObject *object, Py_ssize_t references)
+{
+    if (!PyTuple_CheckExact(object) || Py_REFCNT(object) != references)
+        return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++)
+        if (!PyUnicode_CheckExact(PyTuple_GET_ITEM(object, i)) || !PyUnicode_CHECK_INTERNED(PyTuple_GET_ITEM(object, i)))
+            return false;
+    return true;
+}
+
+/* Recording and replay call other C functions, the one for the recorder and the other in the place of calls that cross the
+ * boundary: so neither shows which were called since the last collection. */
+static int drop_keyword_names(PyObject *objects)
+{
+    Py_ssize_t kept = 0, size = PyList_GET_SIZE(objects);
+    for (Py_ssize_t i = 0; i < size; i++) {
+        PyObject *each = PyList_GET_ITEM(objects, i);
+        if (is_keyword_names(each, 2))
+            continue;
+        PyList_SET_ITEM(objects, i, PyList_GET_ITEM(objects, kept));
+        PyList_SET_ITEM(objects, kept++, each);
+    }
+    return PyList_SetSlice(objects, kept, size, NULL);
+}
+
+#else
+
+static int drop_keyword_names(PyObject *Py_UNUSED(objects))
+{
+    return 0;
+}
+
+#endif
+
 static PyObject *get_objects(PyObject *Py_UNUSED(gc), PyObject *const *args, Py_ssize_t n, PyObject *keywords)
 {
     note_objects();
-    return settled(GET_OBJECTS, args, n, keywords);
+    PyObject *objects = settled(GET_OBJECTS, args, n, keywords);
+    if (objects && core_mode != MODE_OFF && drop_keyword_names(objects) < 0)
+        Py_CLEAR(objects);
+    return objects;
 }
 
 static PyObject *get_referrers(PyObject *Py_UNUSED(gc), PyObject *const *args, Py_ssize_t n, PyObject *keywords)

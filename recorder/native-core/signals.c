@@ -164,6 +164,7 @@ static PyObject *relay_call(PyObject *self, PyObject *args, PyObject *Py_UNUSED(
         return call_handler(number);
     if (core_mode != MODE_RECORD)
         Py_RETURN_NONE;
+    PyObject_GC_UnTrack(args); /* a replay has none for gc.get_objects to show */
     if (callback_is_open() && !only_noting) {
         PyObject *numbers = Py_BuildValue("(i)", number);
         PyObject *result = numbers ? callback_record(CALLBACK_SIGNAL, signals_call_back, NULL, numbers, NULL) : NULL;

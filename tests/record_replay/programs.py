@@ -67,6 +67,7 @@ PROGRAMS = [
     script("mappings"),
     script("mappings_written"),
     script("mappings_children"),
+    script("objects_listed"),
     script("one_line_functions", status=1),
     script("pipes_nonblocking"),
     script("polling"),
