@@ -68,9 +68,10 @@ Programs whose order is left to chance, each recorded with `--chaos` as many tim
 time: the replay had to end where the recording ended, with the same output. Made by `tools/prove.py`.
 
 All runs are of the scheduler that docs/adr/003-the-turn.md describes; what was made with the one before it is not
-counted here. Those on 3.13, on 3.12 the first 106 to 108 of each program (22 of a service) and on 3.11 the first 28
-(20) are with the core of commit 19dc1b6, the others on 3.12 with that of 5557a86 and on 3.11 with that of 082f82d. What
-was changed in the core after it is not in them.
+counted here. The first runs of each program are with the core of commit 19dc1b6 (28 to 30 on 3.11 and 3.13, 106 to
+108 on 3.12; 20 to 22 of a service); those after them are on 3.12 with that of 5557a86, on 3.13 with that of 7b777c7,
+and on 3.11 with that of 082f82d up to 75 of each (52 of Ctrl-C, 65 or 73 of a few), and then with that of 2018908.
+What was changed in the core after it is not in them.
 
 A run that is not exact is a fault to be found, and then the runs begin anew: so did these, after one of the first
 hundred ("process pool: fork" on 3.11) had a garbage collection recorded behind os._exit, the last record of a process.
