@@ -386,8 +386,6 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *args)
     subtype_dealloc = python_class->tp_dealloc;
     pointer_hash = PyBaseObject_Type.tp_hash;
     watch_generators();
-    int hidden = core_hidden;
-    core_hidden = 0; /* these hashes are the program's */
     int failed = replace_in_subtypes(&PyBaseObject_Type) < 0 ||
                  replace_in_wrapper(&PyBaseObject_Type, (void *)identity_hash) < 0;
     PyMethod_Type.tp_hash = method_hash;
@@ -399,7 +397,10 @@ static PyObject *take_over(PyObject *Py_UNUSED(module), PyObject *args)
     failed = failed || replace_hash(&PyContextVar_Type, identity_hash) < 0;
     failed = failed || replace_hash(&PyFloat_Type, number_hash) < 0 || replace_hash(&PyComplex_Type, pair_hash) < 0 || replace_in_wrapper(&PyMethod_Type, (void *)method_hash) < 0 ||
              replace_in_wrapper(&PyCFunction_Type, (void *)builtin_hash) < 0 ||
-             replace_in_wrapper(wrapper_type, (void *)wrapper_hash) < 0 || rehash(objects) < 0;
+             replace_in_wrapper(wrapper_type, (void *)wrapper_hash) < 0;
+    int hidden = core_hidden;
+    core_hidden = 0; /* these hashes are the program's */
+    failed = failed || rehash(objects) < 0;
     core_hidden = hidden;
     if (failed)
         return NULL;
